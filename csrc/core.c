@@ -1,0 +1,54 @@
+/* core.c - luaopen: every room adds its functions to one table. */
+#include <errno.h>
+
+#include "netns.h"
+
+/* The names of the errnos that callers compare with. */
+static void push_errnos(lua_State *L) {
+  static const struct {
+    const char *name;
+    int number;
+  } errnos[] = {{"EPERM", EPERM},           {"ENOENT", ENOENT},
+                {"ESRCH", ESRCH},           {"EACCES", EACCES},
+                {"EBUSY", EBUSY},           {"EEXIST", EEXIST},
+                {"EINVAL", EINVAL},         {"ENOSPC", ENOSPC},
+                {"ENODATA", ENODATA},       {"ETIMEDOUT", ETIMEDOUT},
+                {"EOPNOTSUPP", EOPNOTSUPP}, {"ECHILD", ECHILD}};
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof errnos / sizeof *errnos; i++) {
+    lua_pushinteger(L, errnos[i].number);
+    lua_setfield(L, -2, errnos[i].name);
+  }
+  lua_setfield(L, -2, "errno");
+}
+
+/* core.now(): seconds of a clock that only goes forward. */
+static int core_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)nn_now() / 1000);
+  return 1;
+}
+
+NN_MODULE int luaopen_netns_core(lua_State *L) {
+  lua_newtable(L);
+  nn_open_dir(L);
+  nn_open_handle(L);
+  nn_open_enter(L);
+  nn_open_names(L);
+  nn_open_rtnl(L);
+  nn_open_ids(L);
+  nn_open_list(L);
+  nn_open_procs(L);
+  nn_open_spawn(L);
+  nn_open_watch(L);
+  lua_pushliteral(L, NN_RUN_DIR);
+  lua_setfield(L, -2, "run_dir");
+  lua_pushcfunction(L, core_now);
+  lua_setfield(L, -2, "now");
+  push_errnos(L);
+  return 1;
+}
+
+/* For a host that has only the .so on its cpath. */
+NN_MODULE int luaopen_netns(lua_State *L) {
+  return luaopen_netns_core(L);
+}

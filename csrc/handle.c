@@ -1,0 +1,356 @@
+/* handle.c - netns.ns, a network namespace held open by a descriptor. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "netns.h"
+
+nn_ns *nn_ns_push(lua_State *L) {
+  nn_ns *ns = lua_newuserdata(L, sizeof *ns);
+  memset(ns, 0, sizeof *ns);
+  ns->fd = -1;
+  luaL_setmetatable(L, NN_NS);
+  return ns;
+}
+
+nn_ns *nn_ns_check(lua_State *L, int arg) {
+  nn_ns *ns = luaL_checkudata(L, arg, NN_NS);
+  luaL_argcheck(L, ns->fd >= 0, arg, "handle is closed");
+  return ns;
+}
+
+int nn_ns_adopt(nn_ns *ns, int fd, const char *name) {
+  struct stat st;
+  if (fstat(fd, &st) != 0) {
+    int err = errno;
+    close(fd);
+    return err;
+  }
+  ns->fd = fd;
+  ns->dev = st.st_dev;
+  ns->ino = st.st_ino;
+  snprintf(ns->name, sizeof ns->name, "%s", name);
+  return 0;
+}
+
+int nn_open_at(int dir, const char *path) {
+  struct stat st;
+  struct statfs fs;
+  int fd;
+  /* A device may do things when it is opened; nsfs files look regular. */
+  if (fstatat(dir, path, &st, 0) != 0)
+    return -1;
+  if (!S_ISREG(st.st_mode)) {
+    errno = EINVAL;
+    return -1;
+  }
+  fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0)
+    return -1;
+  if (fstatfs(fd, &fs) != 0 || fs.f_type != NSFS_MAGIC ||
+      ioctl(fd, NN_NS_GET_NSTYPE) != CLONE_NEWNET) {
+    close(fd);
+    errno = EINVAL;
+    return -1;
+  }
+  return fd;
+}
+
+/* The name that `path` gives a namespace: what is below the directory of the
+   names. */
+static const char *name_of_path(const char *path) {
+  size_t len = strlen(NN_RUN_DIR "/");
+  if (strncmp(path, NN_RUN_DIR "/", len) != 0 || strchr(path + len, '/'))
+    return "";
+  return strlen(path + len) <= NN_NAME_MAX ? path + len : "";
+}
+
+/* Opens the NS at `arg`, which is no handle, into `ns`. */
+static int open_value(lua_State *L, int arg, nn_ns *ns) {
+  char path[sizeof NN_RUN_DIR + 1 + NN_NAME_MAX];
+  const char *target = path, *name = "";
+  bool is_pid = lua_type(L, arg) == LUA_TNUMBER;
+  if (is_pid) {
+    lua_Integer pid = luaL_checkinteger(L, arg);
+    if (pid < 1 || pid > INT_MAX)
+      return EINVAL;
+    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+  } else {
+    size_t len;
+    const char *s = lua_tolstring(L, arg, &len);
+    if (memchr(s, '\0', len))
+      return EINVAL;
+    if (strchr(s, '/')) {
+      target = s;
+      name = name_of_path(s);
+    } else {
+      if (!nn_name_valid(s, len))
+        return EINVAL;
+      snprintf(path, sizeof path, NN_RUN_DIR "/%s", s);
+      name = s;
+    }
+  }
+  int fd = nn_open_at(AT_FDCWD, target);
+  if (fd < 0) /* a process that is gone is what ENOENT means under /proc */
+    return is_pid && errno == ENOENT ? ESRCH : errno;
+  return nn_ns_adopt(ns, fd, name);
+}
+
+const char *nn_ns_label(lua_State *L, int arg) {
+  nn_ns *ns = luaL_testudata(L, arg, NN_NS);
+  if (lua_type(L, arg) == LUA_TNUMBER)
+    return lua_pushfstring(L, "process %s", luaL_tolstring(L, arg, NULL));
+  if (ns == NULL)
+    return lua_pushfstring(L, "\"%s\"", lua_tostring(L, arg));
+  if (ns->name[0] != '\0')
+    return lua_pushfstring(L, "\"%s\"", ns->name);
+  return lua_pushfstring(L, "net:[%I]", (LUAI_UACINT)ns->ino);
+}
+
+/* Pushes a handle for the NS at `arg`, or returns NULL after the three results
+   of the failure. */
+static nn_ns *push_opened(lua_State *L, int arg, const char *what) {
+  nn_ns *ns = nn_ns_push(L);
+  int err = open_value(L, arg, ns);
+  if (err == 0)
+    return ns;
+  nn_fail(L, err, "%s %s", what, nn_ns_label(L, arg));
+  return NULL;
+}
+
+nn_ns *nn_ns_arg(lua_State *L, int arg, const char *what) {
+  int type = lua_type(L, arg);
+  if (type != LUA_TNUMBER && type != LUA_TSTRING) {
+    if (luaL_testudata(L, arg, NN_NS) == NULL)
+      luaL_argerror(L, arg,
+                    lua_pushfstring(L,
+                                    "namespace (handle, name, path or process "
+                                    "id) expected, got %s",
+                                    luaL_typename(L, arg)));
+    return nn_ns_check(L, arg);
+  }
+  nn_ns *ns = push_opened(L, arg, what);
+  if (ns != NULL) {
+    ns->temporary = true;
+    lua_replace(L, arg);
+  }
+  return ns;
+}
+
+void nn_ns_done(nn_ns *ns) {
+  if (ns->temporary)
+    nn_close(&ns->fd);
+}
+
+/***
+Opens a namespace.
+@function open
+@param NS a handle, a name, a path or a process id
+@treturn[1] ns a new handle, whose descriptor is its own
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: ENOENT, ESRCH, EINVAL if it is no network namespace
+@see ip-netns(8)
+*/
+static int handle_open(lua_State *L) {
+  nn_ns *from = nn_ns_arg(L, 1, "open");
+  if (from == NULL)
+    return 3;
+  if (from->temporary) {
+    from->temporary = false;
+    lua_settop(L, 1);
+    return 1;
+  }
+  nn_ns *ns = nn_ns_push(L);
+  int fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+  int err = fd < 0 ? errno : nn_ns_adopt(ns, fd, from->name);
+  return err == 0 ? 1 : nn_fail(L, err, "open %s", nn_ns_label(L, 1));
+}
+
+/***
+The namespace the calling thread is in.
+@function current
+@treturn[1] ns a handle
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno
+*/
+static int handle_current(lua_State *L) {
+  nn_ns *ns = nn_ns_push(L);
+  int fd = nn_home(L);
+  int err = fd < 0 ? errno : nn_ns_adopt(ns, fd, "");
+  return err == 0 ? 1 : nn_fail(L, err, "current");
+}
+
+/***
+A new namespace without a name, alive as long as a handle, a process or a
+socket is in it. Needs CAP_SYS_ADMIN.
+@function new
+@treturn[1] ns a handle
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: EPERM; ENOSPC at the limit of namespaces
+@see unshare(2)
+*/
+static int handle_new(lua_State *L) {
+  nn_ns *ns = nn_ns_push(L);
+  int err = nn_create(L, ns);
+  return err == 0 ? 1 : nn_fail(L, err, "new");
+}
+
+/***
+The handle's descriptor, which stays the handle's.
+@function ns:fd
+@treturn integer
+*/
+static int ns_fd(lua_State *L) {
+  lua_pushinteger(L, nn_ns_check(L, 1)->fd);
+  return 1;
+}
+
+/***
+The name the namespace was opened, added or attached by.
+@function ns:name
+@treturn string|nil nil if that was by other means: @{ns:names} looks
+*/
+static int ns_name(lua_State *L) {
+  nn_ns *ns = nn_ns_check(L, 1);
+  if (ns->name[0] != '\0')
+    lua_pushstring(L, ns->name);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/***
+The inode number, which with the device tells a namespace from others.
+@function inode
+@param NS
+@treturn[1] integer as in `readlink /proc/self/ns/net`
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno
+*/
+static int ns_inode(lua_State *L) {
+  nn_ns *ns = nn_ns_arg(L, 1, "inode");
+  if (ns == NULL)
+    return 3;
+  lua_pushinteger(L, (lua_Integer)ns->ino);
+  nn_ns_done(ns);
+  return 1;
+}
+
+/* Before Linux 6.18 only a socket knows the cookie of its namespace. */
+static int cookie_of_socket(void *cookie) {
+  socklen_t len = sizeof(uint64_t);
+  int err = 0, fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 ||
+      getsockopt(fd, SOL_SOCKET, NN_SO_NETNS_COOKIE, cookie, &len) != 0)
+    err = errno;
+  nn_close(&fd);
+  return err;
+}
+
+/***
+The kernel's unique number of a namespace, never used again as inodes are.
+@function cookie
+@param NS
+@treturn[1] integer 64 bits
+@return[2] nil where the kernel has none (before Linux 5.14)
+@treturn[2] string message
+@treturn[2] integer errno: ENOPROTOOPT
+*/
+static int ns_cookie(lua_State *L) {
+  uint64_t cookie = 0;
+  nn_ns *ns = nn_ns_arg(L, 1, "cookie");
+  int err = 0;
+  if (ns == NULL)
+    return 3;
+  if (ioctl(ns->fd, NN_NS_GET_ID, &cookie) != 0)
+    err = nn_inside(L, ns->fd, cookie_of_socket, &cookie);
+  nn_ns_done(ns);
+  if (err != 0)
+    return nn_fail(L, err, "cookie %s", nn_ns_label(L, 1));
+  lua_pushinteger(L, (lua_Integer)cookie);
+  return 1;
+}
+
+/***
+Closes the descriptor. A namespace without name, process, socket or other
+handle ends with it. Closing twice does no harm.
+@function ns:close
+@treturn boolean true
+*/
+static int ns_close(lua_State *L) {
+  nn_ns *ns = luaL_checkudata(L, 1, NN_NS);
+  nn_close(&ns->fd);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int ns_eq(lua_State *L) {
+  nn_ns *a = luaL_testudata(L, 1, NN_NS), *b = luaL_testudata(L, 2, NN_NS);
+  lua_pushboolean(L, a && b && a->fd >= 0 && b->fd >= 0 && a->dev == b->dev &&
+                         a->ino == b->ino);
+  return 1;
+}
+
+static int ns_tostring(lua_State *L) {
+  nn_ns *ns = luaL_checkudata(L, 1, NN_NS);
+  if (ns->fd < 0)
+    lua_pushliteral(L, "netns.ns (closed)");
+  else
+    lua_pushfstring(L, "netns.ns (%s%sfd %d, net:[%I])", ns->name,
+                    ns->name[0] != '\0' ? ", " : "", ns->fd,
+                    (LUAI_UACINT)ns->ino);
+  return 1;
+}
+
+/* core.label(NS): how messages call it. */
+static int handle_label(lua_State *L) {
+  luaL_checkany(L, 1);
+  nn_ns_label(L, 1);
+  return 1;
+}
+
+void nn_ns_functions(lua_State *L, const luaL_Reg *functions) {
+  luaL_setfuncs(L, functions, 0);
+  luaL_getmetatable(L, NN_NS);
+  lua_getfield(L, -1, "__index");
+  luaL_setfuncs(L, functions, 0);
+  lua_pop(L, 2);
+}
+
+void nn_open_handle(lua_State *L) {
+  static const luaL_Reg functions[] = {{"open", handle_open},
+                                       {"current", handle_current},
+                                       {"new", handle_new},
+                                       {"label", handle_label},
+                                       {NULL, NULL}};
+  static const luaL_Reg shared[] = {
+      {"inode", ns_inode}, {"cookie", ns_cookie}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"fd", ns_fd}, {"name", ns_name}, {"close", ns_close}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", ns_close},
+                                  {"__close", ns_close},
+                                  {"__eq", ns_eq},
+                                  {"__tostring", ns_tostring},
+                                  {NULL, NULL}};
+  nn_newtype(L, NN_NS, methods, meta);
+  luaL_setfuncs(L, functions, 0);
+  nn_ns_functions(L, shared);
+  luaL_getmetatable(L, NN_NS);
+  lua_getfield(L, -1, "__index");
+  lua_setfield(L, -3, "methods"); /* the facade adds its own */
+  lua_pop(L, 1);
+}

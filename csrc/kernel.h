@@ -1,0 +1,64 @@
+/* kernel.h - numbers and structures of the kernel's interface that are newer
+   than the headers of the oldest system we build on (Debian 12, Linux 6.1). */
+#ifndef NN_KERNEL_H
+#define NN_KERNEL_H
+
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/types.h>
+
+/* ioctls of an nsfs descriptor: ioctl_ns(2) */
+#define NN_NS_GET_NSTYPE _IO(0xb7, 0x3)
+#define NN_NS_GET_ID _IOR(0xb7, 13, uint64_t) /* 6.18 */
+
+/* pidfd_open(2), ioctls of a pidfd: pidfd(7) is not written yet */
+#define NN_PIDFD_THREAD 0200                    /* 6.9, O_EXCL */
+#define NN_PIDFD_GET_NET_NAMESPACE _IO(0xff, 4) /* 6.11 */
+#define NN_PIDFD_INFO_EXIT (UINT64_C(1) << 3)   /* 6.15 */
+
+struct nn_pidfd_info {
+  uint64_t mask, cgroupid;
+  uint32_t pid, tgid, ppid;
+  uint32_t ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+  int32_t exit_code; /* a wait status */
+};
+#define NN_PIDFD_GET_INFO _IOWR(0xff, 11, struct nn_pidfd_info)
+
+/* socket(7): the cookie of the network namespace of a socket, 5.14 */
+#define NN_SO_NETNS_COOKIE 71
+
+/* statx(2) and statmount(2): what a mount is, without reading mountinfo */
+#define NN_STATX_MNT_ID_UNIQUE 0x4000U /* 6.8 */
+#define NN_SYS_STATMOUNT 457           /* 6.8 */
+#define NN_STATMOUNT_MNT_BASIC 2U
+
+struct nn_mnt_id_req {
+  uint32_t size, spare;
+  uint64_t mnt_id, param;
+};
+
+struct nn_statmount {
+  uint32_t size, mnt_opts;
+  uint64_t mask;
+  uint32_t sb_dev_major, sb_dev_minor;
+  uint64_t sb_magic;
+  uint32_t sb_flags, fs_type;
+  uint64_t mnt_id, mnt_parent_id;
+  uint32_t mnt_id_old, mnt_parent_id_old;
+  uint64_t mnt_attr, mnt_propagation, mnt_peer_group, mnt_master;
+  uint64_t rest[60];
+};
+
+/* fanotify(7): events of a mount namespace, 6.15 */
+#define NN_FAN_REPORT_MNT 0x4000U
+#define NN_FAN_MARK_MNTNS 0x110U
+#define NN_FAN_MNT_ATTACH 0x01000000U
+#define NN_FAN_MNT_DETACH 0x02000000U
+#define NN_FAN_EVENT_INFO_TYPE_MNT 7
+
+/* prctl and descriptors */
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+
+#endif

@@ -1,0 +1,166 @@
+/* netns.h - what the rooms of netns.so share.
+
+   Invariants:
+   - A userdata is born closed, with its metatable; only then does it get its
+     resource. So a Lua error at any point leaks nothing.
+   - Between a setns(2) away and the one home no Lua code runs, except in
+     enter.c, which runs it protected.
+   - There is no mutable static: two Lua states in two threads share this
+     object. */
+#ifndef NETNS_H
+#define NETNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#define NN_RUN_DIR "/run/netns" /* where `ip netns` keeps the names */
+#define NN_ETC_DIR "/etc/netns"
+#define NN_NAME_MAX 255
+
+#define NN_MODULE __attribute__((visibility("default")))
+
+/* util.c: results, arguments, descriptors */
+
+/* Pushes nil, "<text>: <strerror(err)>", err; the three results of a failure. */
+int nn_fail(lua_State *L, int err, const char *text, ...)
+    __attribute__((format(printf, 3, 4)));
+void nn_close(int *fd); /* closes and forgets; keeps errno */
+lua_Integer nn_checkint(lua_State *L, int arg, lua_Integer min,
+                        lua_Integer max);
+/* Seconds at `arg` (none, nil: -1, for ever) as milliseconds, rounded up. */
+int nn_opttimeout(lua_State *L, int arg);
+int64_t nn_now(void);             /* milliseconds, CLOCK_MONOTONIC */
+int64_t nn_deadline(int timeout); /* of milliseconds; INT64_MAX: never */
+int nn_remaining(int64_t deadline); /* as poll(2) takes it */
+/* Makes a metatable with `methods` as its __index, and `meta` in itself. */
+void nn_newtype(lua_State *L, const char *type, const luaL_Reg *methods,
+                const luaL_Reg *meta);
+
+/* handle.c: a namespace held open */
+
+#define NN_NS "netns.ns"
+
+typedef struct nn_ns {
+  int fd;         /* -1 when closed */
+  bool temporary; /* opened for one call, see nn_ns_arg */
+  dev_t dev;
+  ino_t ino;
+  char name[NN_NAME_MAX + 1]; /* the name it goes by, or "" */
+} nn_ns;
+
+/* Adds functions whose first argument is a NS to the module, the table on top,
+   and to the methods of handles. */
+void nn_ns_functions(lua_State *L, const luaL_Reg *functions);
+nn_ns *nn_ns_push(lua_State *L);           /* a closed handle */
+nn_ns *nn_ns_check(lua_State *L, int arg); /* an open one, or a Lua error */
+/* Adopts `fd`, which must be a network namespace. 0, or an errno with `fd`
+   closed and the handle still closed. */
+int nn_ns_adopt(nn_ns *ns, int fd, const char *name);
+/* A NS argument (API.md): a handle as it is, else one opened for this call,
+   which replaces the argument. NULL: nil, message, errno have been pushed,
+   the message beginning with `what`. Ends with nn_ns_done. */
+nn_ns *nn_ns_arg(lua_State *L, int arg, const char *what);
+void nn_ns_done(nn_ns *ns);
+/* How a message calls the NS at `arg`: "vpn", process 12, net:[4026532281]. */
+const char *nn_ns_label(lua_State *L, int arg);
+
+/* names.c, dir.c: the directory of names */
+
+bool nn_name_valid(const char *name, size_t len);
+/* Opens a namespace by its path below `dir`, O_CLOEXEC. A file that is not a
+   network namespace is refused with EINVAL, and never opened if that could
+   have an effect. */
+int nn_open_at(int dir, const char *path);
+
+/* A directory read whole, in the kernel's order, without "." and "..". The
+   userdata on the Lua stack owns it; nn_dir_close frees it early. */
+typedef struct nn_dir {
+  int fd; /* of the directory, for what is done with the entries */
+  size_t count;
+  const char **names;
+  char *block; /* what `names` point into */
+} nn_dir;
+
+nn_dir *nn_dir_push(lua_State *L);
+int nn_dir_read(nn_dir *dir, const char *path); /* 0 or an errno */
+void nn_dir_sort(nn_dir *dir);             /* by bytes */
+void nn_dir_close(nn_dir *dir);
+
+/* enter.c: leaving the thread's namespace, and coming back. If the thread
+   cannot come back, the last three raise the error that says so. */
+
+/* A descriptor of the namespace the calling thread is in, or -1 and errno. */
+int nn_home(lua_State *L);
+/* Runs `job`, which is C and returns 0 or an errno, inside namespace `fd`. */
+int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg);
+/* Makes a new network namespace, for the closed handle `ns`; 0 or an errno. */
+int nn_create(lua_State *L, nn_ns *ns);
+
+/* rtnl.c: one rtnetlink socket */
+
+struct nl_msg;
+struct nlmsghdr;
+
+typedef struct nn_rtnl {
+  struct nl_sock *sock; /* NULL when closed */
+  uint32_t seq;         /* of the last request */
+  char *buffer;         /* the datagram received last */
+  struct nlmsghdr *cursor;
+  int left;           /* bytes of it from the cursor on */
+  unsigned datagrams; /* of the answer, so far */
+  bool single, done;
+} nn_rtnl;
+
+/* The kernel's verdict: its errno, and its words ("" when it had none). */
+typedef struct nn_ack {
+  int err;
+  char text[160];
+} nn_ack;
+
+nn_rtnl *nn_rtnl_push(lua_State *L); /* closed, on the Lua stack */
+nn_rtnl *nn_rtnl_check(lua_State *L, int arg); /* open, or a Lua error */
+/* In the thread's namespace; 0 or an errno. A job for nn_inside. */
+int nn_rtnl_open(void *rtnl);
+void nn_rtnl_close(nn_rtnl *rtnl);
+int nn_rtnl_fd(const nn_rtnl *rtnl);
+/* Sends a request and frees it (NULL: ENOMEM). Returns 0 or an errno. */
+int nn_rtnl_send(nn_rtnl *rtnl, struct nl_msg *msg);
+/* The next message of the answer; NULL after the last, with *ack filled. A
+   message is good until the next call. */
+const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack);
+/* For a socket that has subscribed to events. Receives a datagram if there is
+   one: its length, 0 for none, or -errno (ENOBUFS: events were lost). Then
+   nn_rtnl_event gives its messages, and NULL after the last. */
+int nn_rtnl_poll(nn_rtnl *rtnl);
+const struct nlmsghdr *nn_rtnl_event(nn_rtnl *rtnl);
+/* As nn_fail, with the kernel's words after. */
+int nn_rtnl_fail(lua_State *L, const nn_ack *ack, const char *text, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ids.c: the id of namespace `fd` for the namespace of `rtnl`; -1 for none.
+   Returns ack->err. */
+int nn_id_of(nn_rtnl *rtnl, int fd, int *id, nn_ack *ack);
+
+/* vrf.c: the file to write "0" to, to leave the VRF that the thread is in;
+   false if it is in none. */
+bool nn_vrf_exit(char *path, size_t size);
+
+/* The rooms: each pushes nothing, and adds its functions to the table on top
+   of the stack. */
+void nn_open_handle(lua_State *L);
+void nn_open_names(lua_State *L);
+void nn_open_list(lua_State *L);
+void nn_open_enter(lua_State *L);
+void nn_open_ids(lua_State *L);
+void nn_open_procs(lua_State *L);
+void nn_open_spawn(lua_State *L);
+void nn_open_watch(lua_State *L);
+void nn_open_dir(lua_State *L);
+void nn_open_rtnl(lua_State *L);
+
+#endif

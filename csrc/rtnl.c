@@ -1,0 +1,219 @@
+/* rtnl.c - one rtnetlink socket: ask, and hear the kernel's own words.
+
+   Messages are built and taken apart with libnl. Receiving is done here,
+   because libnl 3.7 merges errnos (ENOENT with ESRCH, EEXIST with EADDRINUSE)
+   and does not read extended acks, and because it copies every message. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+
+#include "netns.h"
+
+#define TYPE "netns.rtnl"
+/* The largest datagram that the kernel makes for a dump; it makes them this
+   large only for one who has shown that he can take them. */
+#define BUFFER 32768
+#define PATIENCE 10 /* seconds; the kernel answers at once */
+
+nn_rtnl *nn_rtnl_push(lua_State *L) {
+  nn_rtnl *rtnl = lua_newuserdata(L, sizeof *rtnl);
+  memset(rtnl, 0, sizeof *rtnl);
+  luaL_setmetatable(L, TYPE);
+  return rtnl;
+}
+
+nn_rtnl *nn_rtnl_check(lua_State *L, int arg) {
+  nn_rtnl *rtnl = luaL_checkudata(L, arg, TYPE);
+  luaL_argcheck(L, rtnl->sock != NULL, arg, "socket is closed");
+  return rtnl;
+}
+
+void nn_rtnl_close(nn_rtnl *rtnl) {
+  if (rtnl->sock != NULL)
+    nl_socket_free(rtnl->sock);
+  free(rtnl->buffer);
+  rtnl->sock = NULL;
+  rtnl->buffer = NULL;
+}
+
+int nn_rtnl_fd(const nn_rtnl *rtnl) {
+  return nl_socket_get_fd(rtnl->sock);
+}
+
+int nn_rtnl_open(void *arg) {
+  nn_rtnl *rtnl = arg;
+  const struct timeval patience = {.tv_sec = PATIENCE};
+  const int on = 1;
+  rtnl->sock = nl_socket_alloc();
+  rtnl->buffer = malloc(BUFFER);
+  if (rtnl->sock == NULL || rtnl->buffer == NULL) {
+    nn_rtnl_close(rtnl);
+    return ENOMEM;
+  }
+  nl_socket_set_local_port(rtnl->sock, 0); /* the kernel picks a free one */
+  errno = 0;
+  if (nl_connect(rtnl->sock, NETLINK_ROUTE) < 0) {
+    int err = errno != 0 ? errno : EPROTO;
+    nn_rtnl_close(rtnl);
+    return err;
+  }
+  int fd = nn_rtnl_fd(rtnl);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
+  setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+  /* without this the kernel ignores the target of an nsid dump */
+  setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+  return 0;
+}
+
+/* Takes the errno and the words out of an NLMSG_ERROR or NLMSG_DONE. */
+static void read_ack(const struct nlmsghdr *msg, nn_ack *ack) {
+  const struct nlmsgerr *error = nlmsg_data(msg);
+  int payload = sizeof *error;
+  if (nlmsg_datalen(msg) < (int)sizeof error->error) {
+    ack->err = 0;
+    return;
+  }
+  ack->err = -error->error;
+  if (msg->nlmsg_type == NLMSG_DONE || !(msg->nlmsg_flags & NLM_F_ACK_TLVS))
+    return;
+  if (!(msg->nlmsg_flags & NLM_F_CAPPED))
+    payload += (int)(error->msg.nlmsg_len - sizeof error->msg);
+  payload = NLMSG_ALIGN(payload);
+  const struct nlattr *words =
+      nla_find((const void *)((const char *)error + payload),
+               nlmsg_datalen(msg) - payload, NLMSGERR_ATTR_MSG);
+  if (words != NULL)
+    nla_strlcpy(ack->text, words, sizeof ack->text);
+}
+
+/* Receives one datagram of the kernel's, and sets the cursor to its start; its
+   length, or -errno. */
+static int receive(nn_rtnl *rtnl, int flags) {
+  struct sockaddr_nl from;
+  for (;;) {
+    socklen_t len = sizeof from;
+    ssize_t n = recvfrom(nn_rtnl_fd(rtnl), rtnl->buffer, BUFFER, MSG_TRUNC | flags,
+                         (struct sockaddr *)&from, &len);
+    if (n < 0 && errno == EINTR)
+      continue;
+    rtnl->left = 0;
+    if (n < 0)
+      return -errno;
+    if (n > BUFFER)
+      return -EMSGSIZE;
+    if (from.nl_pid != 0)
+      continue;
+    rtnl->cursor = (struct nlmsghdr *)(void *)rtnl->buffer;
+    return rtnl->left = (int)n;
+  }
+}
+
+int nn_rtnl_send(nn_rtnl *rtnl, struct nl_msg *msg) {
+  if (msg == NULL)
+    return ENOMEM;
+  struct nlmsghdr *header = nlmsg_hdr(msg);
+  /* a question has one answer; a dump ends with DONE, a change with an ack */
+  rtnl->single = !(header->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP));
+  rtnl->done = false;
+  rtnl->left = 0;
+  rtnl->datagrams = 0;
+  header->nlmsg_flags |= NLM_F_REQUEST;
+  header->nlmsg_seq = ++rtnl->seq;
+  int err = send(nn_rtnl_fd(rtnl), header, header->nlmsg_len, 0) < 0 ? errno : 0;
+  nlmsg_free(msg);
+  return err;
+}
+
+const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
+  ack->err = 0;
+  ack->text[0] = '\0';
+  while (!rtnl->done) {
+    struct nlmsghdr *msg = rtnl->cursor;
+    if (!nlmsg_ok(msg, rtnl->left)) {
+      int len = receive(rtnl, 0);
+      if (len < 0) {
+        ack->err = len == -EAGAIN ? ETIMEDOUT : -len;
+        rtnl->done = true;
+      }
+      rtnl->datagrams++;
+      continue;
+    }
+    rtnl->cursor = nlmsg_next(msg, &rtnl->left);
+    if (msg->nlmsg_seq != rtnl->seq)
+      continue; /* of a request that was given up */
+    if (msg->nlmsg_type == NLMSG_ERROR || msg->nlmsg_type == NLMSG_DONE) {
+      read_ack(msg, ack);
+      rtnl->done = true;
+      continue;
+    }
+    rtnl->done = rtnl->single;
+    return msg;
+  }
+  return NULL;
+}
+
+int nn_rtnl_poll(nn_rtnl *rtnl) {
+  int len = receive(rtnl, MSG_DONTWAIT);
+  return len == -EAGAIN ? 0 : len;
+}
+
+const struct nlmsghdr *nn_rtnl_event(nn_rtnl *rtnl) {
+  struct nlmsghdr *msg = rtnl->cursor;
+  if (!nlmsg_ok(msg, rtnl->left))
+    return NULL;
+  rtnl->cursor = nlmsg_next(msg, &rtnl->left);
+  return msg;
+}
+
+int nn_rtnl_fail(lua_State *L, const nn_ack *ack, const char *text, ...) {
+  char buffer[512];
+  va_list args;
+  va_start(args, text);
+  vsnprintf(buffer, sizeof buffer, text, args);
+  va_end(args);
+  nn_fail(L, ack->err, "%s", buffer);
+  if (ack->text[0] != '\0') {
+    lua_pushfstring(L, "%s (%s)", lua_tostring(L, -2), ack->text);
+    lua_replace(L, -3);
+  }
+  return 3;
+}
+
+/* core.rtnl(NS|nil, what): an open socket in a namespace, in the thread's own
+   for nil. */
+static int rtnl_open(lua_State *L) {
+  const char *what = luaL_checkstring(L, 2);
+  nn_ns *ns = NULL;
+  if (!lua_isnil(L, 1) && (ns = nn_ns_arg(L, 1, what)) == NULL)
+    return 3;
+  nn_rtnl *rtnl = nn_rtnl_push(L);
+  int err = ns == NULL ? nn_rtnl_open(rtnl)
+                       : nn_inside(L, ns->fd, nn_rtnl_open, rtnl);
+  if (ns != NULL)
+    nn_ns_done(ns);
+  return err == 0 ? 1 : nn_fail(L, err, "%s", what);
+}
+
+static int rtnl_close(lua_State *L) {
+  nn_rtnl_close(luaL_checkudata(L, 1, TYPE));
+  return 0;
+}
+
+void nn_open_rtnl(lua_State *L) {
+  static const luaL_Reg functions[] = {{"rtnl", rtnl_open}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"close", rtnl_close}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", rtnl_close}, {"__close", rtnl_close}, {NULL, NULL}};
+  nn_newtype(L, TYPE, methods, meta);
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,51 @@
+/* vrf.c - the association with a VRF, which `ip vrf exec` makes by a cgroup v2
+   named .../vrf/NAME with a BPF program. It means nothing in another network
+   namespace, so `ip netns exec` leaves the cgroup, and so do we. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "netns.h"
+
+/* Reads a short file of /proc; its length, 0 if it cannot be read. */
+static size_t read_file(const char *path, char *buffer, size_t size) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, buffer, size - 1);
+  nn_close(&fd);
+  buffer[n < 0 ? 0 : n] = '\0';
+  return n < 0 ? 0 : (size_t)n;
+}
+
+/* Where cgroup v2 is mounted; false if it is not. */
+static bool cgroup2_mount(char *path, size_t size) {
+  char line[4096], point[2048];
+  FILE *file = fopen("/proc/thread-self/mountinfo", "re");
+  bool found = false;
+  while (file != NULL && !found && fgets(line, sizeof line, file) != NULL)
+    found = strstr(line, " - cgroup2 ") != NULL &&
+            sscanf(line, "%*s %*s %*s %*s %2047s", point) == 1 &&
+            strlen(point) < size;
+  if (file != NULL)
+    fclose(file);
+  if (found)
+    strcpy(path, point);
+  return found;
+}
+
+bool nn_vrf_exit(char *path, size_t size) {
+  char cgroup[4096], mount[2048];
+  if (read_file("/proc/thread-self/cgroup", cgroup, sizeof cgroup) == 0)
+    return false;
+  char *own = strstr(cgroup, "0::/");
+  if (own == NULL || (own != cgroup && own[-1] != '\n'))
+    return false;
+  own += strlen("0::");
+  own[strcspn(own, "\n")] = '\0';
+  char *vrf = strstr(own, "/vrf/");
+  if (vrf == NULL || !cgroup2_mount(mount, sizeof mount))
+    return false;
+  *vrf = '\0';
+  return snprintf(path, size, "%s%s/cgroup.procs", mount, own) < (int)size;
+}

@@ -1,0 +1,309 @@
+/* watch.c - the sources of a monitor's events, each read without blocking, and
+   one descriptor to wait for all of them. What the events mean together is
+   made out in lua/netns/monitor.lua. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "netns.h"
+
+#define TYPE "netns.watch"
+
+/* All descriptors are -1 when closed. */
+typedef struct nn_watch {
+  int epoll;   /* what the others are in */
+  int inotify; /* files of the directory */
+  int mounts;  /* fanotify on the mount namespace, or mountinfo */
+  int changes; /* without fanotify: mountinfo once more, see watch_mounts */
+  int pending; /* an eventfd, readable while events are kept in Lua */
+  bool fanotify;
+  int wd; /* of the directory, or of its parent while it is not there */
+  bool parent;
+} nn_watch;
+
+static void close_watch(nn_watch *watch) {
+  nn_close(&watch->inotify);
+  nn_close(&watch->mounts);
+  nn_close(&watch->changes);
+  nn_close(&watch->pending);
+  nn_close(&watch->epoll);
+}
+
+static nn_watch *check_watch(lua_State *L) {
+  nn_watch *watch = luaL_checkudata(L, 1, TYPE);
+  luaL_argcheck(L, watch->epoll >= 0, 1, "monitor is closed");
+  return watch;
+}
+
+static int add_source(nn_watch *watch, int fd, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.fd = fd};
+  if (fd < 0)
+    return errno;
+  return epoll_ctl(watch->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
+}
+
+/* Where the kernel has events of a mount namespace (6.15) they say which mount
+   it was; needs CAP_SYS_ADMIN. */
+static int open_fanotify(void) {
+  int fd = fanotify_init(NN_FAN_REPORT_MNT | FAN_CLOEXEC | FAN_NONBLOCK, 0);
+  int ns = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (fd >= 0 && fanotify_mark(fd, FAN_MARK_ADD | NN_FAN_MARK_MNTNS,
+                               NN_FAN_MNT_ATTACH | NN_FAN_MNT_DETACH, ns,
+                               NULL) != 0)
+    nn_close(&fd);
+  nn_close(&ns);
+  return fd;
+}
+
+/* Watches the directory of names, or, while it is not there, its parent for it
+   to come. Sets *changed if that is another one than before. */
+static int watch_dir(nn_watch *watch, bool *changed) {
+  bool parent = false;
+  int wd = inotify_add_watch(watch->inotify, NN_RUN_DIR,
+                             IN_ONLYDIR | IN_CREATE | IN_DELETE |
+                                 IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF);
+  if (wd < 0 && errno == ENOENT) {
+    char path[] = NN_RUN_DIR;
+    *strrchr(path, '/') = '\0';
+    parent = true;
+    wd = inotify_add_watch(watch->inotify, path,
+                           IN_ONLYDIR | IN_CREATE | IN_MOVED_TO);
+  }
+  if (wd < 0)
+    return errno;
+  *changed = wd != watch->wd;
+  if (*changed && watch->wd >= 0)
+    inotify_rm_watch(watch->inotify, watch->wd);
+  watch->wd = wd;
+  watch->parent = parent;
+  return 0;
+}
+
+/* core.watch(fanotify): `fanotify` false asks for the way of older kernels. */
+static int watch_open(lua_State *L) {
+  bool changed, fanotify = lua_toboolean(L, 1);
+  nn_watch *watch = lua_newuserdata(L, sizeof *watch);
+  *watch = (nn_watch){-1, -1, -1, -1, -1, false, -1, false};
+  luaL_setmetatable(L, TYPE);
+  int err = 0;
+  if ((watch->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0)
+    err = errno;
+  if (err == 0) {
+    watch->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    err = add_source(watch, watch->inotify, EPOLLIN);
+  }
+  if (err == 0 && fanotify) {
+    watch->mounts = open_fanotify();
+    watch->fanotify = watch->mounts >= 0;
+  }
+  if (err == 0 && !watch->fanotify) {
+    watch->mounts = open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
+    watch->changes = open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
+    if (watch->changes < 0)
+      err = errno;
+  }
+  if (err == 0)
+    err = add_source(watch, watch->mounts,
+                     watch->fanotify ? EPOLLIN : EPOLLPRI);
+  if (err == 0) {
+    watch->pending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    err = add_source(watch, watch->pending, EPOLLIN);
+  }
+  if (err == 0)
+    err = watch_dir(watch, &changed);
+  return err == 0 ? 1 : nn_fail(L, err, "monitor " NN_RUN_DIR);
+}
+
+static int watch_fd(lua_State *L) {
+  lua_pushinteger(L, check_watch(L)->epoll);
+  return 1;
+}
+
+/* watch:add(fd): one more descriptor to wait for. */
+static int watch_add(lua_State *L) {
+  nn_watch *watch = check_watch(L);
+  int err = add_source(watch, (int)luaL_checkinteger(L, 2), EPOLLIN);
+  if (err != 0)
+    return nn_fail(L, err, "monitor");
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* watch:wait(timeout): true if there may be events, false if the time was over
+   or a signal came, for whose handlers the caller's loop gives Lua a turn. */
+static int watch_wait(lua_State *L) {
+  struct epoll_event event;
+  nn_watch *watch = check_watch(L);
+  int n = epoll_wait(watch->epoll, &event, 1, nn_opttimeout(L, 2));
+  lua_pushboolean(L, n > 0);
+  return 1;
+}
+
+/* watch:pending(boolean): whether the descriptor is to be readable although
+   all sources are read. */
+static int watch_pending(lua_State *L) {
+  nn_watch *watch = check_watch(L);
+  uint64_t value = 1;
+  ssize_t ignored = lua_toboolean(L, 2)
+                        ? write(watch->pending, &value, sizeof value)
+                        : read(watch->pending, &value, sizeof value);
+  (void)ignored; /* EAGAIN: it was so already */
+  return 0;
+}
+
+/* watch:follow(): watches the directory of names that is there now. True if
+   that is another one than before. */
+static int watch_follow(lua_State *L) {
+  nn_watch *watch = check_watch(L);
+  bool changed;
+  int err = watch_dir(watch, &changed);
+  if (err != 0)
+    return nn_fail(L, err, "monitor " NN_RUN_DIR);
+  lua_pushboolean(L, changed);
+  return 1;
+}
+
+/* watch:files(): what happened in the directory, as an array of actions
+   ("create", "delete", "overflow", "gone", "parent") each followed by a name,
+   "" where there is none. */
+static int watch_files(lua_State *L) {
+  char buffer[16384] __attribute__((aligned(8)));
+  nn_watch *watch = check_watch(L);
+  const char *base = strrchr(NN_RUN_DIR, '/') + 1;
+  lua_Integer n = 0;
+  ssize_t len;
+  lua_newtable(L);
+  int table = lua_gettop(L);
+  while ((len = read(watch->inotify, buffer, sizeof buffer)) > 0) {
+    for (ssize_t at = 0; at < len;) {
+      const struct inotify_event *event = (const void *)(buffer + at);
+      const char *name = event->len > 0 ? event->name : "", *action = NULL;
+      at += (ssize_t)(sizeof *event + event->len);
+      if (event->mask & IN_Q_OVERFLOW)
+        action = "overflow";
+      else if (event->wd != watch->wd)
+        continue; /* of a directory that was replaced */
+      else if (event->mask & IN_IGNORED)
+        action = "gone";
+      else if (watch->parent)
+        action = strcmp(name, base) == 0 ? "parent" : NULL;
+      else if (event->mask & (IN_CREATE | IN_MOVED_TO))
+        action = "create";
+      else if (event->mask & (IN_DELETE | IN_MOVED_FROM))
+        action = "delete";
+      if (action == NULL)
+        continue;
+      if (event->mask & IN_IGNORED)
+        watch->wd = -1;
+      lua_pushstring(L, action);
+      lua_rawseti(L, table, ++n);
+      lua_pushstring(L, name);
+      lua_rawseti(L, table, ++n);
+    }
+  }
+  return 1;
+}
+
+struct mnt_info { /* fanotify_event_info_mnt */
+  struct fanotify_event_info_header header;
+  uint64_t mnt_id;
+};
+
+/* Whether mountinfo has changed since the last call. Whoever polls a mountinfo
+   takes the news away, so one is in the epoll set, which others may poll, and
+   one is asked here alone. */
+static bool mounts_changed(nn_watch *watch) {
+  struct pollfd change = {.fd = watch->changes, .events = POLLPRI};
+  return poll(&change, 1, 0) > 0;
+}
+
+/* watch:mounts(): the ids of what was mounted, of what was unmounted, and
+   whether events were lost. Where the kernel does not tell ids, only whether
+   there was any change. */
+static int watch_mounts(lua_State *L) {
+  char buffer[8192] __attribute__((aligned(8)));
+  nn_watch *watch = check_watch(L);
+  bool overflow = false;
+  lua_Integer attached = 0, detached = 0;
+  ssize_t len;
+  if (!watch->fanotify) {
+    lua_pushboolean(L, mounts_changed(watch));
+    return 1;
+  }
+  lua_settop(L, 1);
+  lua_newtable(L);
+  lua_newtable(L);
+  while ((len = read(watch->mounts, buffer, sizeof buffer)) > 0) {
+    const struct fanotify_event_metadata *event = (const void *)buffer;
+    for (; FAN_EVENT_OK(event, len); event = FAN_EVENT_NEXT(event, len)) {
+      const struct mnt_info *info = (const void *)(event + 1);
+      if (event->mask & FAN_Q_OVERFLOW)
+        overflow = true;
+      if (event->event_len < sizeof *event + sizeof *info ||
+          info->header.info_type != NN_FAN_EVENT_INFO_TYPE_MNT)
+        continue;
+      lua_pushinteger(L, (lua_Integer)info->mnt_id);
+      if (event->mask & NN_FAN_MNT_ATTACH)
+        lua_rawseti(L, 2, ++attached);
+      else
+        lua_rawseti(L, 3, ++detached);
+    }
+  }
+  lua_pushboolean(L, overflow);
+  return 3;
+}
+
+/* core.mount_of(name): the inode of the namespace that a name opens, and the
+   id of the mount that makes it so (0 where the kernel has no unique ids);
+   false for a file that is no namespace, nil for none. */
+static int watch_mount_of(lua_State *L) {
+  char path[sizeof NN_RUN_DIR + 1 + NN_NAME_MAX];
+  struct statx sx;
+  snprintf(path, sizeof path, NN_RUN_DIR "/%s", luaL_checkstring(L, 1));
+  int fd = nn_open_at(AT_FDCWD, path);
+  int failed = fd < 0 || statx(fd, "", AT_EMPTY_PATH,
+                               STATX_INO | NN_STATX_MNT_ID_UNIQUE, &sx) != 0;
+  nn_close(&fd);
+  if (failed) {
+    struct stat st;
+    if (lstat(path, &st) == 0)
+      lua_pushboolean(L, false);
+    else
+      lua_pushnil(L);
+    return 1;
+  }
+  lua_pushinteger(L, (lua_Integer)sx.stx_ino);
+  lua_pushinteger(L, sx.stx_mask & NN_STATX_MNT_ID_UNIQUE
+                         ? (lua_Integer)sx.stx_mnt_id
+                         : 0);
+  return 2;
+}
+
+static int watch_close(lua_State *L) {
+  close_watch(luaL_checkudata(L, 1, TYPE));
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+void nn_open_watch(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"watch", watch_open}, {"mount_of", watch_mount_of}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"fd", watch_fd},           {"add", watch_add},
+      {"wait", watch_wait},       {"pending", watch_pending},
+      {"follow", watch_follow},   {"files", watch_files},
+      {"mounts", watch_mounts},   {"close", watch_close},
+      {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", watch_close}, {NULL, NULL}};
+  nn_newtype(L, TYPE, methods, meta);
+  luaL_setfuncs(L, functions, 0);
+}

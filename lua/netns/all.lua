@@ -1,0 +1,135 @@
+--- Every name at once, one after the other: `ip -all netns …`. What fails for
+-- one name does not stop the rest. The results are an array in the order of the
+-- names, a table each, with `name`, `ok`, and if it failed `message` and
+-- `errno`. The option `only`, a pattern or a function, selects names.
+-- @module netns.all
+
+local core = require "netns.core"
+local ids = require "netns.ids"
+local names = require "netns.names"
+local options = require "netns.options"
+local programs = require "netns.programs"
+
+local all = {}
+
+local function selected(only, name)
+  if only == nil then return true end
+  if type(only) == "function" then return only(name) end
+  return name:find(only) ~= nil
+end
+
+-- Calls fn(name, result) for every selected name. It returns whether all went
+-- well, and if not a message and an errno; it may add to the result.
+local function each(only, fn)
+  local list, err, number = core.names()
+  if not list then return nil, err, number end
+  local results = {}
+  for _, name in ipairs(list) do
+    if selected(only, name) then
+      local result = { name = name }
+      local ok, message, errno = fn(name, result)
+      result.ok = ok and true or false
+      if not ok then result.message, result.errno = message, errno end
+      results[#results + 1] = result
+    end
+  end
+  return results
+end
+
+local EXEC = { only = "selector", quiet = "boolean", mounts = "boolean" }
+
+--- Runs a program in every namespace: `ip -all netns exec CMD …`.
+-- @function exec
+-- @tparam {string,...} argv
+-- @tparam[opt] table opts `only`; `quiet=true`: does not print `netns: NAME`
+-- before each; `mounts` as for @{netns.exec}
+-- @treturn[1] {table,...} results, with `how` and `code` of the programs that
+-- could be started
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function all.exec(argv, opts)
+  opts = options.check("all.exec", opts, EXEC)
+  return each(opts.only, function(name, result)
+    if not opts.quiet then
+      io.stdout:write("\nnetns: ", name, "\n")
+      io.stdout:flush()
+    end
+    local ok, how, code = programs.exec(name, argv, { mounts = opts.mounts })
+    if how ~= "exit" and how ~= "signal" then return ok, how, code end
+    result.how, result.code = how, code
+    return ok, ("%s %d"):format(how, code)
+  end)
+end
+
+local CALL = { only = "selector" }
+
+--- Runs a function inside every namespace, with a handle as its argument that
+-- is closed when it returns. An error in it is a failure of that name.
+-- @function call
+-- @tparam function fn
+-- @tparam[opt] table opts `only`
+-- @treturn[1] {table,...} results, with what `fn` returned at 1 to `n`
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function all.call(fn, opts)
+  opts = options.check("all.call", opts, CALL)
+  return each(opts.only, function(name, result)
+    local NS, err, number = core.open(name)
+    if not NS then return nil, err, number end
+    local function finish(ok, ...)
+      NS:close()
+      if not ok then return nil, ... end
+      result.n = select("#", ...)
+      for i = 1, result.n do result[i] = (select(i, ...)) end
+      return true
+    end
+    -- protected inside: an error of `call` itself, that the thread could not
+    -- be brought back, must not be taken for one of the function's
+    return finish(NS:call(pcall, fn, NS))
+  end)
+end
+
+local DELETE = { only = "selector", kill = "boolean", wait = "seconds" }
+
+--- Takes all names away: `ip -all netns delete`.
+-- @function delete
+-- @tparam[opt] table opts `only`; `kill` and `wait` as for @{netns.delete}
+-- @treturn[1] {table,...} results
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function all.delete(opts)
+  opts = options.check("all.delete", opts, DELETE)
+  return each(opts.only, function(name)
+    return names.delete(name, { kill = opts.kill, wait = opts.wait })
+  end)
+end
+
+--- Gives an id, of the kernel's choice, to every namespace that has none.
+-- @function set
+-- @tparam string id `"auto"`
+-- @tparam[opt] table opts `only`
+-- @treturn[1] {table,...} results, with `id`
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function all.set(id, opts)
+  if id ~= "auto" then
+    error("bad argument #1 to 'all.set' (\"auto\" expected)", 2)
+  end
+  opts = options.check("all.set", opts, CALL)
+  return each(opts.only, function(name, result)
+    local message, errno
+    result.id, message, errno = ids.id(nil, name)
+    if errno == core.errno.ENODATA then
+      result.id, message, errno = ids.set(nil, name, "auto")
+    end
+    return result.id, message, errno
+  end)
+end
+
+all.pids = core.all_pids -- documented where it is made
+
+return all

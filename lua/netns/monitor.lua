@@ -1,0 +1,363 @@
+--- Names and ids as they come and go: `ip netns monitor`.
+--
+-- Three sources tell of it. inotify of the directory of names knows the names,
+-- but not when they can be opened; fanotify or mountinfo of the mounts know
+-- that something was mounted, but not under which name; rtnetlink knows the
+-- ids. Here they are put together into events, which wait in a queue. While any
+-- wait, the descriptor is kept readable.
+-- @classmod netns.monitor
+
+local core = require "netns.core"
+local ids = require "netns.ids"
+local options = require "netns.options"
+
+local Monitor = {}
+Monitor.__index = Monitor
+Monitor.__name = "netns.monitor"
+
+-- self.known    name -> { inode=, mount= }: those that were reported
+-- self.mounts   mount -> name, where mounts have unique ids
+-- self.waiting  name -> "file" for a file that is no namespace (yet), "gone" if
+--               it went before it could be looked at
+-- self.passing  mount -> true: of those mounted, not known, and there yet
+-- self.passed   how many of those have gone: namespaces that came and went
+-- self.ids      id -> name, or false
+
+local function emit(self, event)
+  self.last = self.last + 1
+  self.queue[self.last] = event
+end
+
+local function forget(self, name)
+  local known = self.known[name]
+  if known.mount ~= 0 then self.mounts[known.mount] = nil end
+  self.known[name] = nil
+  emit(self, { action = "delete", name = name })
+end
+
+-- Looks whether a name can be opened. `coming`: its file was just made.
+local function look(self, name, coming)
+  local inode, mount = core.mount_of(name)
+  if inode then
+    self.waiting[name] = nil
+    self.known[name] = { inode = inode, mount = mount }
+    if mount ~= 0 then self.mounts[mount] = name end
+    self.passing[mount] = nil
+    emit(self, { action = "add", name = name })
+  elseif inode == false then
+    self.waiting[name] = "file"
+  else
+    self.waiting[name] = coming and "gone" or nil
+  end
+end
+
+-- Looks at a name that was reported: it may be a leftover by now, or another.
+local function look_again(self, name)
+  local inode, mount = core.mount_of(name)
+  local known = self.known[name]
+  if inode == known.inode and mount == known.mount then return end
+  forget(self, name)
+  look(self, name, false)
+end
+
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+-- Compares what is known with what is in the directory.
+local function scan_names(self)
+  local names, message, errno = core.names()
+  if not names then return nil, message, errno end
+  local there = {}
+  for _, name in ipairs(names) do there[name] = true end
+  for _, name in ipairs(sorted_keys(self.known)) do
+    if there[name] then look_again(self, name) else forget(self, name) end
+  end
+  self.waiting = {}
+  for _, name in ipairs(names) do
+    if not self.known[name] then look(self, name, false) end
+  end
+  return true
+end
+
+local function scan_ids(self)
+  local list, message, errno = ids.all(self.query)
+  if not list then return nil, message, errno end
+  local there = {}
+  for _, entry in ipairs(list) do there[entry.nsid] = entry.name or false end
+  for _, nsid in ipairs(sorted_keys(self.ids)) do
+    if there[nsid] == nil then
+      local name = self.ids[nsid] or nil
+      self.ids[nsid] = nil
+      emit(self, { action = "delete-id", nsid = nsid, name = name })
+    end
+  end
+  for _, entry in ipairs(list) do
+    if self.ids[entry.nsid] == nil then
+      self.ids[entry.nsid] = entry.name or false
+      emit(self, { action = "add-id", nsid = entry.nsid, name = entry.name })
+    end
+  end
+  return true
+end
+
+local files = {}
+
+function files.create(self, name)
+  if self.known[name] then
+    look_again(self, name)
+  else
+    look(self, name, true)
+  end
+end
+
+function files.delete(self, name)
+  if self.known[name] then
+    forget(self, name)
+  else
+    if self.waiting[name] == "gone" and self.passed > 0 then
+      self.passed = self.passed - 1
+      emit(self, { action = "add", name = name })
+      emit(self, { action = "delete", name = name })
+    end
+    self.waiting[name] = nil
+  end
+end
+
+-- Something was mounted: files may have become namespaces.
+local function look_at_waiting(self)
+  for _, name in ipairs(sorted_keys(self.waiting)) do look(self, name, true) end
+end
+
+-- What has changed without the kernel saying what.
+local function note_change(self)
+  self.passed = math.huge -- anything that has gone may have been a namespace
+  look_at_waiting(self)
+  for _, name in ipairs(sorted_keys(self.known)) do look_again(self, name) end
+end
+
+local function note_mounts(self, mounted, unmounted)
+  for _, mount in ipairs(mounted) do
+    if not self.mounts[mount] then self.passing[mount] = true end
+  end
+  if mounted[1] then look_at_waiting(self) end
+  for _, mount in ipairs(unmounted) do
+    local name = self.mounts[mount]
+    if name then look_again(self, name) end
+    if self.passing[mount] then
+      self.passing[mount] = nil
+      self.passed = self.passed + 1
+    end
+  end
+end
+
+-- Reads the sources of names. The files first: what was mounted on a file that
+-- is reported gone was mounted, and unmounted, before that.
+local function read_names(self)
+  local watch = self.watch
+  local list = watch:files()
+  local mounted, unmounted, lost = watch:mounts()
+  local moved = false
+  if unmounted then
+    note_mounts(self, mounted, unmounted)
+  elseif mounted then
+    note_change(self)
+  end
+  for i = 1, #list, 2 do
+    local action, name = list[i], list[i + 1]
+    if files[action] then
+      files[action](self, name)
+    elseif action == "overflow" then
+      lost = true
+    else -- the directory came, or went
+      moved = true
+    end
+  end
+  if not next(self.waiting) then self.passing, self.passed = {}, 0 end
+  if moved or mounted == true or mounted and mounted[1] then
+    -- another directory may have been mounted over the one that is watched
+    local other, message, errno = watch:follow()
+    if other == nil then return nil, message, errno end
+    moved = moved or other
+  end
+  return true, moved, lost
+end
+
+-- The names of new ids, asked for once for all of them.
+local function name_ids(self, new)
+  local named = {}
+  for _, name in pairs(self.ids) do
+    if name then named[name] = true end
+  end
+  for name in pairs(self.known) do
+    local id = not named[name] and core.id_of(self.query, name, nil, "monitor")
+    if id and new[id] then self.ids[id] = name end
+  end
+end
+
+local function read_ids(self)
+  local list, lost, errno = core.id_events(self.listener, 0)
+  if not list then return nil, lost, errno end
+  local new = {}
+  for _, event in ipairs(list) do
+    if event >= 0 then new[event] = true end
+  end
+  for id in pairs(new) do self.ids[id] = self.ids[id] or false end
+  if next(new) then name_ids(self, new) end
+  for _, event in ipairs(list) do
+    local nsid = event >= 0 and event or -1 - event
+    local name = self.ids[nsid] or nil
+    emit(self, {
+      action = event >= 0 and "add-id" or "delete-id", nsid = nsid, name = name,
+    })
+    if event < 0 then self.ids[nsid] = nil end
+  end
+  return true, lost
+end
+
+-- Turns what the sources have to say into events.
+local function drain(self)
+  local ok, moved, lost, message, errno
+  local ids_lost = false
+  ok, moved, lost = read_names(self)
+  if not ok then return nil, moved, lost end
+  if self.listener then
+    ok, ids_lost, errno = read_ids(self)
+    if not ok then return nil, ids_lost, errno end
+  end
+  if lost or ids_lost then emit(self, { action = "resync" }) end
+  if lost or moved then
+    ok, message, errno = scan_names(self)
+    if not ok then return nil, message, errno end
+  end
+  if ids_lost then return scan_ids(self) end
+  return true
+end
+
+-- Takes the first event out of the queue, and keeps the descriptor readable as
+-- long as there are more.
+local function take(self)
+  local event = self.queue[self.first]
+  if event then
+    self.queue[self.first] = nil
+    self.first = self.first + 1
+  end
+  local pending = self.first <= self.last
+  if pending ~= self.pending then
+    self.watch:pending(pending)
+    self.pending = pending
+  end
+  return event
+end
+
+--- Waits for the next event.
+-- @tparam[opt] number timeout seconds; without it that of the monitor, else
+-- for ever
+-- @treturn[1] table `action`: `"add"` or `"delete"`, with `name`; `"add-id"`
+-- or `"delete-id"`, with `nsid` and, when it is known, `name`; or `"resync"`,
+-- when the kernel dropped events: what follows brings the listener up to date
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno: ETIMEDOUT
+function Monitor:read(timeout)
+  timeout = timeout or self.timeout
+  local deadline = timeout and core.now() + timeout
+  while true do
+    local event = take(self)
+    if event then return event end
+    local ok, message, errno = drain(self)
+    if not ok then return nil, message, errno end
+    if self.first > self.last then
+      local left = deadline and deadline - core.now()
+      if left and left <= 0 then
+        return nil, "monitor: no event", core.errno.ETIMEDOUT
+      end
+      self.watch:wait(left)
+    end
+  end
+end
+
+--- A descriptor to poll: when it is readable, `read(0)` may have an event.
+-- @treturn integer which stays the monitor's
+function Monitor:fd()
+  return self.watch:fd()
+end
+
+--- Ends the watching. Closing twice does no harm.
+-- @treturn boolean true
+function Monitor:close()
+  self.watch:close()
+  if self.listener then self.listener:close() end
+  if self.query then self.query:close() end
+  return true
+end
+
+Monitor.__close = Monitor.close
+
+-- For the generic `for`: no event within the timeout ends the loop.
+function Monitor:__call()
+  local event, message, errno = self:read()
+  if not event and errno ~= core.errno.ETIMEDOUT then error(message, 2) end
+  return event
+end
+
+local OPTIONS = { ids = "boolean", existing = "boolean", timeout = "seconds" }
+
+-- Opens the sockets for ids: one that listens, and one that asks.
+local function open_ids(self)
+  local message, errno, fd
+  self.listener, message, errno = core.rtnl(nil, "monitor")
+  if not self.listener then return nil, message, errno end
+  self.query, message, errno = core.rtnl(nil, "monitor")
+  if not self.query then return nil, message, errno end
+  fd, message, errno = core.id_listen(self.listener)
+  if not fd then return nil, message, errno end
+  return self.watch:add(fd)
+end
+
+-- Watches first and looks then, so that there is no gap between the two.
+local function start(self, opts)
+  local ok, message, errno = true, nil, nil
+  if opts.ids then ok, message, errno = open_ids(self) end
+  if ok then ok, message, errno = scan_names(self) end
+  if ok and opts.ids then ok, message, errno = scan_ids(self) end
+  if not ok then return nil, message, errno end
+  if not opts.existing then self.first = self.last + 1 end
+  return true
+end
+
+--- Watches the names, and with `ids` the ids that the calling thread's
+-- namespace has for others. The monitor is an iterator for the generic `for`,
+-- which ends when there is no event for `timeout` seconds, and an object.
+-- @function netns.monitor
+-- @tparam[opt] table opts `ids=true`; `existing=true`: first reports what is
+-- there, without a gap between that and the watching; `timeout`: seconds
+-- @treturn[1] netns.monitor
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+return function(opts)
+  opts = options.check("monitor", opts, OPTIONS)
+  local watch, message, errno = core.watch(true)
+  if not watch then return nil, message, errno end
+  local self = setmetatable({
+    watch = watch, timeout = opts.timeout,
+    known = {}, mounts = {}, waiting = {}, ids = {}, passing = {}, passed = 0,
+    queue = {}, first = 1, last = 0, pending = false,
+  }, Monitor)
+  local ok
+  ok, message, errno = start(self, opts)
+  if not ok then
+    self:close()
+    return nil, message, errno
+  end
+  for i = 1, self.first - 1 do self.queue[i] = nil end
+  if self.first <= self.last then
+    self.pending = true
+    watch:pending(true)
+  end
+  return self, nil, nil, self -- the last for the generic `for`, which closes it
+end

@@ -1,0 +1,63 @@
+rockspec_format = "3.0"
+package = "netns"
+version = "scm-1"
+
+source = {
+  url = "git+https://github.com/netns/netns.git",
+}
+
+description = {
+  summary = "Network namespaces, as `ip netns` has them, in process",
+  detailed = [[
+Everything that `ip netns` does as a library: names under /run/netns, ids,
+programs in a namespace with its files of /etc, a monitor, all of them at once.
+In process, nothing left behind, errors as values.]],
+  homepage = "https://github.com/netns/netns",
+  license = "MIT",
+  labels = { "network", "namespace", "linux", "netlink" },
+}
+
+supported_platforms = { "linux" }
+
+dependencies = {
+  "lua >= 5.4",
+}
+
+external_dependencies = {
+  LIBNL = { header = "libnl3/netlink/netlink.h", library = "nl-3" },
+}
+
+build = {
+  type = "builtin",
+  modules = {
+    netns = {
+      sources = {
+        "csrc/child.c",
+        "csrc/core.c",
+        "csrc/dir.c",
+        "csrc/enter.c",
+        "csrc/handle.c",
+        "csrc/ids.c",
+        "csrc/list.c",
+        "csrc/names.c",
+        "csrc/procs.c",
+        "csrc/rtnl.c",
+        "csrc/spawn.c",
+        "csrc/util.c",
+        "csrc/vrf.c",
+        "csrc/watch.c",
+      },
+      defines = { "_GNU_SOURCE" },
+      incdirs = { "$(LIBNL_INCDIR)/libnl3" },
+      libdirs = { "$(LIBNL_LIBDIR)" },
+      libraries = { "nl-3" },
+    },
+    ["netns.init"] = "lua/netns/init.lua",
+    ["netns.all"] = "lua/netns/all.lua",
+    ["netns.ids"] = "lua/netns/ids.lua",
+    ["netns.monitor"] = "lua/netns/monitor.lua",
+    ["netns.names"] = "lua/netns/names.lua",
+    ["netns.options"] = "lua/netns/options.lua",
+    ["netns.programs"] = "lua/netns/programs.lua",
+  },
+}
