@@ -31,6 +31,11 @@ $(BUILD)/%.o: csrc/%.c $(headers) Makefile
 	@mkdir -p $(@D)
 	$(CC) $(cflags) -c -o $@ $<
 
+# A program with Lua inside, for the specs and the sanitizers.
+$(BUILD)/host: spec/host.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(cflags) -pthread -o $@ $< $(shell pkg-config --libs $(lua_pc))
+
 clean:
 	rm -rf build doc/html
 

@@ -166,6 +166,7 @@ static int names_attach(lua_State *L) {
   const char *name = check_name(L, 1, "attach");
   if (name == NULL)
     return 3;
+  lua_settop(L, 2);
   nn_ns *from = nn_ns_arg(L, 2, lua_pushfstring(L, "attach \"%s\"", name));
   if (from == NULL)
     return 3;

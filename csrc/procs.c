@@ -9,8 +9,10 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <linux/sockios.h>
 
 #include "netns.h"
@@ -240,32 +242,51 @@ static int procs_kill(lua_State *L) {
   return 1;
 }
 
-/* core.socket_inode(pid, fd): the inode of the network namespace of another
-   process's socket, as pidfd_getfd(2) lets one see it; nil if it is none. */
-static int procs_socket_inode(lua_State *L) {
-  struct stat st;
-  int sock = -1, ns = -1;
-  int pid = (int)luaL_checkinteger(L, 1), number = (int)luaL_checkinteger(L, 2);
-  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+/* The inode of the network namespace of another process's socket, as
+   pidfd_getfd(2) lets one see it; 0 if it does not. */
+static ino_t socket_inode(int pid, int fd) {
+  struct stat st = {.st_ino = 0};
+  int sock = -1, ns = -1, pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
   if (pidfd >= 0)
-    sock = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+    sock = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
   if (sock >= 0)
     ns = ioctl(sock, SIOCGSKNS);
-  if (ns >= 0 && fstat(ns, &st) == 0)
-    lua_pushinteger(L, (lua_Integer)st.st_ino);
-  else
-    lua_pushnil(L);
+  if (ns >= 0)
+    fstat(ns, &st);
   nn_close(&ns);
   nn_close(&sock);
   nn_close(&pidfd);
-  return 1;
+  return st.st_ino;
+}
+
+/* core.held(pid, fd): the inode of the namespace that a descriptor of a
+   process holds, and how: "descriptor" or "socket"; nothing if it holds none.
+   (The text of its link does not tell: it may be a path.) */
+static int procs_held(lua_State *L) {
+  char path[64];
+  struct stat st;
+  struct statfs fs;
+  int pid = (int)luaL_checkinteger(L, 1), fd = (int)luaL_checkinteger(L, 2);
+  snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
+  if (stat(path, &st) != 0)
+    return 0;
+  bool socket = S_ISSOCK(st.st_mode);
+  if (socket)
+    st.st_ino = socket_inode(pid, fd);
+  else if (statfs(path, &fs) != 0 || fs.f_type != NSFS_MAGIC)
+    return 0;
+  if (st.st_ino == 0)
+    return 0;
+  lua_pushinteger(L, (lua_Integer)st.st_ino);
+  lua_pushstring(L, socket ? "socket" : "descriptor");
+  return 2;
 }
 
 void nn_open_procs(lua_State *L) {
   static const luaL_Reg functions[] = {{"all_pids", procs_all_pids},
                                        {"net_inodes", procs_net_inodes},
                                        {"kill", procs_kill},
-                                       {"socket_inode", procs_socket_inode},
+                                       {"held", procs_held},
                                        {NULL, NULL}};
   static const luaL_Reg shared[] = {{"pids", procs_pids}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

@@ -46,6 +46,6 @@ bool nn_vrf_exit(char *path, size_t size) {
   char *vrf = strstr(own, "/vrf/");
   if (vrf == NULL || !cgroup2_mount(mount, sizeof mount))
     return false;
-  *vrf = '\0';
+  vrf[strlen("/vrf")] = '\0'; /* the one above, as ip does */
   return snprintf(path, size, "%s%s/cgroup.procs", mount, own) < (int)size;
 }

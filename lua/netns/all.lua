@@ -36,7 +36,9 @@ local function each(only, fn)
   return results
 end
 
-local EXEC = { only = "selector", quiet = "boolean", mounts = "boolean" }
+local EXEC = {
+  only = "pattern or function", quiet = "boolean", mounts = "boolean",
+}
 
 --- Runs a program in every namespace: `ip -all netns exec CMD …`.
 -- @function exec
@@ -62,7 +64,7 @@ function all.exec(argv, opts)
   end)
 end
 
-local CALL = { only = "selector" }
+local CALL = { only = "pattern or function" }
 
 --- Runs a function inside every namespace, with a handle as its argument that
 -- is closed when it returns. An error in it is a failure of that name.
@@ -91,7 +93,9 @@ function all.call(fn, opts)
   end)
 end
 
-local DELETE = { only = "selector", kill = "boolean", wait = "seconds" }
+local DELETE = {
+  only = "pattern or function", kill = "boolean", wait = "seconds",
+}
 
 --- Takes all names away: `ip -all netns delete`.
 -- @function delete

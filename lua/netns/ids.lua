@@ -107,12 +107,11 @@ local function note_users(rtnl, found, target)
   for _, pid in pairs(processes) do
     note_namespace(rtnl, found, target, pid)
   end
-  local fds = "/proc/self/fd"
-  for _, fd in ipairs(core.readdir(fds) or {}) do
-    local path = fds .. "/" .. fd
-    local inode = (core.readlink(path) or ""):match "^net:%[(%d+)%]$"
-    if inode and not processes[tonumber(inode)] then
-      note_namespace(rtnl, found, target, path)
+  local self = tonumber(core.readlink "/proc/self")
+  for _, fd in ipairs(core.readdir "/proc/self/fd" or {}) do
+    local inode, how = core.held(self, tonumber(fd))
+    if how == "descriptor" and not processes[inode] then
+      note_namespace(rtnl, found, target, "/proc/self/fd/" .. fd)
     end
   end
   return true

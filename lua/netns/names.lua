@@ -23,12 +23,9 @@ local function holders(inode)
         found[#found + 1] = who
       end
       for _, fd in ipairs(core.readdir(proc .. "/fd") or {}) do
-        local target = core.readlink(proc .. "/fd/" .. fd) or ""
-        if target == link then
-          found[#found + 1] = ("descriptor %s of %s"):format(fd, who)
-        elseif target:find "^socket:"
-          and core.socket_inode(tonumber(pid), tonumber(fd)) == inode then
-          found[#found + 1] = ("socket %s of %s"):format(fd, who)
+        local held, how = core.held(tonumber(pid), tonumber(fd))
+        if held == inode then
+          found[#found + 1] = ("%s %s of %s"):format(how, fd, who)
         end
       end
     end

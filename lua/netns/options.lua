@@ -9,15 +9,15 @@ local function problem(what, key, expected, value)
     :format(key, what, expected, type(value)), 4)
 end
 
--- The types of Lua, and those that are more than a type.
+-- What is more than a type of Lua: how it is called, and how it is told.
 local checks = {
+  ["pattern or function"] = function(value)
+    return type(value) == "string" or type(value) == "function"
+  end,
   seconds = function(value) return type(value) == "number" and value >= 0 end,
   id = function(value)
     return type(value) == "number" and value % 1 == 0 and value >= 0
       and value <= 0x7fffffff
-  end,
-  selector = function(value)
-    return type(value) == "string" or type(value) == "function"
   end,
 }
 

@@ -1,0 +1,169 @@
+-- What the specs share: unique names, shell commands, and a guard that fails a
+-- test which leaves a descriptor, a name, a mount or a process behind.
+
+local core = require "netns.core"
+
+local support = {}
+
+local count = 0
+local prefix = "t" .. core.readlink("/proc/self") .. "-"
+
+--- A name that no other test, and no other run of the suite, uses.
+function support.name()
+  count = count + 1
+  return prefix .. count
+end
+
+--- Runs a shell command; what it printed, and its exit status.
+function support.sh(command, ...)
+  local pipe = assert(io.popen(command:format(...) .. " 2>&1"))
+  local output = pipe:read "a"
+  local _, _, code = pipe:close()
+  return (output:gsub("\n$", "")), code
+end
+
+--- The same for a command that must succeed.
+function support.must(command, ...)
+  local output, code = support.sh(command, ...)
+  if code ~= 0 then
+    error(("%s: exit status %d: %s"):format(command, code, output), 2)
+  end
+  return output
+end
+
+--- The kernel's version, as a number: 6.01 is Linux 6.1, 6.18 is 6.18.
+function support.kernel()
+  local major, minor = support.must "uname -r":match "^(%d+)%.(%d+)"
+  return tonumber(major) + tonumber(minor) / 100
+end
+
+function support.quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+--- Starts a program in the background; its pid. `support.stop` ends it.
+function support.start(command)
+  local pipe = assert(io.popen(("{ %s; } >/dev/null 2>&1 & echo $!")
+    :format(command)))
+  local pid = tonumber(pipe:read "l")
+  pipe:close()
+  return pid
+end
+
+local function exists(pid)
+  return core.readlink(("/proc/%d/exe"):format(pid)) ~= nil
+end
+
+--- Tries a function until it returns something true; fails after a while.
+function support.eventually(fn, seconds)
+  local deadline = core.now() + (seconds or 5)
+  repeat
+    local result = fn()
+    if result then return result end
+    support.sh "sleep 0.01"
+  until core.now() > deadline
+  error("it did not come true", 2)
+end
+
+function support.stop(pid)
+  support.sh("kill -9 %d", pid)
+  support.eventually(function() return not exists(pid) end)
+end
+
+--- Starts `sleep` in a namespace; its pid, once it is inside.
+function support.sleeper(NS)
+  local pid = support.start(("exec nsenter --net=%s sleep 1000")
+    :format(support.quote(NS)))
+  support.eventually(function()
+    return (core.readlink(("/proc/%d/exe"):format(pid)) or ""):find "sleep"
+      or (core.readlink(("/proc/%d/exe"):format(pid)) or ""):find "busybox"
+  end)
+  return pid
+end
+
+-- Calls fn with the path of a file that holds a Lua script.
+local function with_script(text, fn)
+  local file = os.tmpname()
+  local out = assert(io.open(file, "w"))
+  out:write(("package.path, package.cpath = %q, %q\n")
+    :format(package.path, package.cpath), text)
+  out:close()
+  support.must("chmod 644 %s", file)
+  local output, code = fn(file)
+  os.remove(file)
+  return output, code
+end
+
+--- Runs a Lua script in a process of its own; its output and status. `before`
+-- is put in front of the command line, `lua` is what runs the script.
+function support.script(text, before, lua)
+  return with_script(text, function(file)
+    return support.sh("%s %s %s", before or "", lua or support.lua, file)
+  end)
+end
+
+-- In front of a command: a mount namespace without a directory of names.
+support.no_names = "unshare -m sh -c 'umount -ql /run/netns; "
+  .. "mount -t tmpfs run /run; exec \"$@\"' -"
+
+support.host = package.cpath:match "([^;]*)/%?%.so" .. "/host"
+support.lua = os.getenv "NETNS_SPEC_LUA" or "lua" .. _VERSION:match "%d%.%d"
+
+--- Runs a Lua script as an ordinary user.
+function support.as_nobody(text)
+  return support.script(text,
+    "setpriv --reuid 65534 --regid 65534 --clear-groups")
+end
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+-- Everything that a test must leave as it was.
+local function state()
+  collectgarbage()
+  collectgarbage()
+  local fds = assert(core.readdir "/proc/self/fd")
+  local children = read "/proc/thread-self/children"
+  table.sort(fds)
+  local links = {}
+  for _, fd in ipairs(fds) do
+    local link = core.readlink("/proc/self/fd/" .. fd)
+    -- the one that reads the directory is gone again
+    if link and not link:find "/fd$" then
+      links[#links + 1] = fd .. " -> " .. link
+    end
+  end
+  return {
+    descriptors = table.concat(links, "\n"),
+    names = table.concat(core.names(), "\n"),
+    mounts = read "/proc/thread-self/mountinfo",
+    processes = children,
+    namespace = core.readlink "/proc/thread-self/ns/net",
+    ["mount namespace"] = core.readlink "/proc/thread-self/ns/mnt",
+  }
+end
+
+--- Guards every test of a `describe` block. The arguments are busted's.
+function support.guard(before_each, after_each)
+  local before
+  before_each(function()
+    core.add(prefix .. "warm-up") -- the directory is made and shared only once
+    core.remove(prefix .. "warm-up")
+    before = state()
+  end)
+  after_each(function()
+    local after = state()
+    for what, value in pairs(before) do
+      if value ~= after[what] then
+        error(("%s left behind or lost:\n%s\nbefore:\n%s")
+          :format(what, after[what], value))
+      end
+    end
+  end)
+end
+
+return support

@@ -1,0 +1,69 @@
+local netns = require "netns"
+local t = require "spec.support"
+
+describe("an ordinary user", function()
+  t.guard(before_each, after_each)
+
+  it("reads what everyone may read", function()
+    local name = t.name()
+    local ns <close> = assert(netns.add(name))
+    assert(netns.set(ns, 9))
+    local output = t.as_nobody [[
+      local netns = require "netns"
+      for _, entry in ipairs(assert(netns.list())) do
+        print(entry.name, entry.id, entry.inode)
+      end
+      print(#assert(netns.names()), #assert(netns.identify()))
+      print(netns.id(netns.names()[1]), netns.list_id()[1].nsid)
+      local ns = assert(netns.open(netns.names()[1]))
+      print(ns:inode() == netns.inode(netns.names()[1]))
+    ]]
+    assert.equal(("%s\t9\t%d\n1\t0\n9\t9\ntrue")
+      :format(name, ns:inode()), output)
+    assert(netns.delete(name))
+  end)
+
+  it("is told EPERM or EACCES by name, and nothing is lost", function()
+    local name = t.name()
+    local ns <close> = assert(netns.add(name))
+    local output = t.as_nobody(([[
+      local netns = require "netns"
+      local core = require "netns.core"
+      local name = %q
+      local home = core.readlink "/proc/thread-self/ns/net"
+      for what, call in pairs {
+        add = function() return netns.add "mine" end,
+        attach = function() return netns.attach("mine", "/proc/self/ns/net") end,
+        delete = function() return netns.delete(name) end,
+        ["delete wait"] = function()
+          return netns.delete(name, { wait = 1 })
+        end,
+        new = netns.new,
+        exec = function() return netns.exec(name, { "true" }) end,
+        call = function() return netns.call(name, print) end,
+        socket = function() return netns.socket(name, "inet", "dgram") end,
+        sysctl = function()
+          return netns.sysctl(name, "net.ipv4.ip_forward")
+        end,
+        set = function() return netns.set(name, 9) end,
+        pid = function() return netns.open(1) end,
+        kill = function()
+          return netns.delete(name, { kill = true })
+        end,
+      } do
+        local ok, message, errno = call()
+        print(what, ok, errno == core.errno.EPERM or errno == core.errno.EACCES,
+          math.type(errno), type(message))
+        assert(home == core.readlink "/proc/thread-self/ns/net")
+      end
+    ]]):format(name))
+    local count = 0
+    for line in output:gmatch "[^\n]+" do
+      assert.matches("^[%a ]+\tnil\ttrue\tinteger\tstring$", line)
+      count = count + 1
+    end
+    assert.equal(12, count)
+    assert.same({ name }, netns.names())
+    assert(netns.delete(name))
+  end)
+end)
