@@ -1,4 +1,18 @@
-# netns: network namespaces for Lua. `make help` lists what there is to do.
+# netns: network namespaces for Lua
+#
+#   make                 build/5.4/netns.so
+#   make run             install what is missing, build, and show what it does
+#   make test            install what is missing, build, and run the specs
+#   make lint            luacheck, cppcheck, clang-tidy, luarocks lint
+#   make asan            the specs under the address and undefined sanitizers
+#   make valgrind        the specs under valgrind, but for what it lacks
+#                        system calls for
+#   make bench           side by side with a floor in C, ip, Go and pyroute2
+#   make doc             the reference, by LDoc, into build/doc
+#   make install         PREFIX=/usr/local DESTDIR=
+#   make clean
+#
+# LUA=5.4 chooses the Lua to build for.
 
 LUA     ?= 5.4
 CC      ?= cc
@@ -8,24 +22,26 @@ DESTDIR ?=
 BUILD   ?= build/$(LUA)
 
 lua      = lua$(LUA)
-lua_pc   = lua$(LUA)
-lua_dir  = $(DESTDIR)$(PREFIX)/share/lua/$(LUA)
-lua_libdir = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA)
+share    = $(DESTDIR)$(PREFIX)/share/lua/$(LUA)/netns
+lib      = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA)
+paths    = LUA_PATH="./lua/?.lua;./lua/?/init.lua;;" \
+           LUA_CPATH="./$(BUILD)/?.so;;"
 
 warnings = -Wall -Wextra -Wshadow -Wstrict-prototypes
+packages = $(shell pkg-config --cflags $(lua) libnl-3.0)
 cflags   = -std=c11 -D_GNU_SOURCE $(warnings) -fvisibility=hidden -fPIC \
-           $(shell pkg-config --cflags $(lua_pc) libnl-3.0) $(CFLAGS)
+           $(packages) $(CFLAGS)
 libs     = $(shell pkg-config --libs libnl-3.0)
 
 sources  = $(wildcard csrc/*.c)
 headers  = $(wildcard csrc/*.h)
 objects  = $(sources:csrc/%.c=$(BUILD)/%.o)
-modules  = $(wildcard lua/netns/*.lua)
 
 all: $(BUILD)/netns.so
 
+# liblua is not linked in: every host brings its own.
 $(BUILD)/netns.so: $(objects)
-	$(CC) -shared $(LDFLAGS) -o $@ $(objects) $(libs)
+	$(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $(objects) $(libs)
 
 $(BUILD)/%.o: csrc/%.c $(headers) Makefile
 	@mkdir -p $(@D)
@@ -34,9 +50,62 @@ $(BUILD)/%.o: csrc/%.c $(headers) Makefile
 # A program with Lua inside, for the specs and the sanitizers.
 $(BUILD)/host: spec/host.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(cflags) -pthread -o $@ $< $(shell pkg-config --libs $(lua_pc))
+	$(CC) $(cflags) $(LDFLAGS) -pthread -o $@ $< \
+	  $(shell pkg-config --libs $(lua))
+
+run:
+	@.ci/packages build
+	@$(MAKE) --no-print-directory all
+	@$(paths) $(lua) examples/tour.lua
+
+test:
+	@.ci/packages build test
+	@$(MAKE) --no-print-directory all $(BUILD)/host
+	NETNS_BUILD=$(BUILD) spec/isolated $(lua) /usr/bin/busted $(SPEC)
+
+lint:
+	@.ci/packages build lint
+	luacheck --no-color --quiet .
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+	  --enable=warning,performance,portability --library=posix,gnu \
+	  --suppress=missingInclude csrc
+	clang-tidy --quiet $(sources) -- $(cflags) 2>/dev/null
+	luarocks --lua-version $(LUA) lint netns-scm-1.rockspec
+
+# The sanitizers want their runtime in the program from the start: a host of
+# our own is it. Its leaks at exit count.
+asan:
+	@.ci/packages build test
+	@$(MAKE) --no-print-directory BUILD=build/asan \
+	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
+	  all build/asan/host
+	NETNS_BUILD=build/asan NETNS_SPEC_LUA="$(CURDIR)/build/asan/host 0" \
+	  ASAN_OPTIONS=detect_leaks=1 \
+	  spec/isolated build/asan/host 0 /usr/bin/busted $(SPEC)
+
+valgrind:
+	@.ci/packages build test lint
+	@$(MAKE) --no-print-directory all $(BUILD)/host
+	NETNS_BUILD=$(BUILD) spec/isolated valgrind --quiet --error-exitcode=9 \
+	  --leak-check=full --errors-for-leak-kinds=definite \
+	  --show-leak-kinds=definite --child-silent-after-fork=yes \
+	  $(lua) /usr/bin/busted --exclude-tags=novalgrind $(SPEC)
+
+bench:
+	@.ci/packages build
+	@$(MAKE) --no-print-directory all
+	bench/run
+
+doc:
+	@.ci/packages doc
+	ldoc --quiet --config .ldoc --dir build/doc .
+
+install: all
+	install -d $(share) $(lib)
+	install -m 644 lua/netns/*.lua $(share)
+	install -m 755 $(BUILD)/netns.so $(lib)
 
 clean:
-	rm -rf build doc/html
+	rm -rf build
 
-.PHONY: all clean
+.PHONY: all run test lint asan valgrind bench doc install clean

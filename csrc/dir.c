@@ -61,6 +61,7 @@ static int by_name(const void *a, const void *b) {
 
 int nn_dir_read(nn_dir *dir, const char *path) {
   size_t used = 0, entries = 0;
+  dir->count = 0;
   dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir->fd < 0)
     return errno;
@@ -69,7 +70,7 @@ int nn_dir_read(nn_dir *dir, const char *path) {
     return err;
   for (size_t at = 0; at < used; entries++)
     at += ((struct dirent64 *)(void *)(dir->block + at))->d_reclen;
-  dir->names = malloc((entries + 1) * sizeof *dir->names);
+  dir->names = calloc(entries + 1, sizeof *dir->names);
   if (dir->names == NULL)
     return ENOMEM;
   for (size_t at = 0; at < used;) {
@@ -82,7 +83,8 @@ int nn_dir_read(nn_dir *dir, const char *path) {
 }
 
 void nn_dir_sort(nn_dir *dir) {
-  qsort(dir->names, dir->count, sizeof *dir->names, by_name);
+  if (dir->count > 1) /* qsort(3) takes no NULL, not even for none */
+    qsort(dir->names, dir->count, sizeof *dir->names, by_name);
 }
 
 /* core.readdir(path): the entries of a directory, in no order. */

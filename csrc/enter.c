@@ -246,17 +246,18 @@ static int socket_tostring(lua_State *L) {
    to the namespace. */
 static bool sysctl_path(const char *key, size_t len, char *path, size_t size) {
   static const char root[] = "/proc/sys/";
-  size_t at = sizeof root - 1;
+  const size_t at = sizeof root - 1;
   bool dotted = strchr(key, '/') == NULL;
   if (strlen(key) != len || len + sizeof root > size ||
       strncmp(key, dotted ? "net." : "net/", 4) != 0)
     return false;
   memcpy(path, root, at);
-  for (const char *c = key; *c != '\0'; c++)
-    path[at++] = dotted && *c == '.' ? '/' : *c;
-  path[at] = '\0';
+  memcpy(path + at, key, len + 1);
+  for (char *c = path + at; dotted && *c != '\0'; c++)
+    if (*c == '.')
+      *c = '/';
   return strstr(path, "//") == NULL && strstr(path, "/../") == NULL &&
-         path[at - 1] != '/';
+         path[at + len - 1] != '/';
 }
 
 struct sysctl_job {

@@ -49,6 +49,7 @@ static int ask(nn_rtnl *rtnl, int by, int value, int target,
     if (target >= 0)
       nla_put_s32(msg, NETNSA_TARGET_NSID, target);
   }
+  *answer = (struct answer){-1, -1};
   ack->text[0] = '\0';
   ack->err = nn_rtnl_send(rtnl, msg);
   if (ack->err != 0)
@@ -60,7 +61,7 @@ static int ask(nn_rtnl *rtnl, int by, int value, int target,
 }
 
 int nn_id_of(nn_rtnl *rtnl, int fd, int *id, nn_ack *ack) {
-  struct answer answer = {-1, -1};
+  struct answer answer;
   ask(rtnl, NETNSA_FD, fd, -1, &answer, ack);
   *id = answer.id;
   return ack->err;

@@ -119,9 +119,10 @@ static int push_entry(lua_State *L, const nn_dir *dir, const char *name,
 static int nsfs_device(lua_State *L, dev_t *dev) {
   struct stat st;
   int fd = nn_home(L);
-  int err = fd < 0 || fstat(fd, &st) != 0 ? errno : 0;
-  if (err == 0)
-    *dev = st.st_dev;
+  if (fd < 0)
+    return errno;
+  int err = fstat(fd, &st) == 0 ? 0 : errno;
+  *dev = err == 0 ? st.st_dev : 0;
   nn_close(&fd);
   return err;
 }
@@ -137,7 +138,7 @@ network namespace
 @treturn[2] integer errno
 */
 static int list_list(lua_State *L) {
-  dev_t nsfs;
+  dev_t nsfs = 0;
   int err;
   nn_ack ack = {0};
   lua_Integer n = 0;

@@ -170,22 +170,20 @@ static bool is_vital(int pid) {
 }
 
 /* Sends SIGKILL to a process if it is in namespace `ino`, without a chance to
-   hit another that has got its number meanwhile. A pidfd of it, -1 if it is
-   not there any more, or -errno below that. */
-static int kill_in(int proc, const char *pid, ino_t ino) {
-  int fd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
-  if (fd < 0)
-    return -1;
+   hit another that has got its number meanwhile. *fd becomes a pidfd of it, -1
+   if it is not there any more. 0 or an errno. */
+static int kill_in(int proc, const char *pid, ino_t ino, int *fd) {
+  *fd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+  if (*fd < 0)
+    return errno == ESRCH ? 0 : errno;
+  int err = 0;
   if (net_of(proc, pid) == ino) {
-    if (syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0)
-      return fd;
-    if (errno != ESRCH) {
-      nn_close(&fd);
-      return -EACCES; /* EPERM is 1 */
-    }
+    if (syscall(SYS_pidfd_send_signal, *fd, SIGKILL, NULL, 0) == 0)
+      return 0;
+    err = errno == ESRCH ? 0 : errno;
   }
-  close(fd);
-  return -1;
+  nn_close(fd);
+  return err;
 }
 
 /* One round of the killing, and waiting for one of the killed to end. Sets
@@ -195,11 +193,10 @@ static int kill_round(nn_dir *dir, ino_t ino, int64_t deadline, int *found) {
   int err = read_processes(dir);
   *found = 0;
   for (size_t i = 0; err == 0 && i < dir->count; i++) {
+    int fd;
     if (net_of(dir->fd, dir->names[i]) != ino)
       continue;
-    int fd = kill_in(dir->fd, dir->names[i], ino);
-    if (fd < -1)
-      err = -fd;
+    err = kill_in(dir->fd, dir->names[i], ino, &fd);
     if (fd < 0)
       continue;
     nn_close(&last.fd);

@@ -99,7 +99,7 @@ static void read_ack(const struct nlmsghdr *msg, nn_ack *ack) {
 /* Receives one datagram of the kernel's, and sets the cursor to its start; its
    length, or -errno. */
 static int receive(nn_rtnl *rtnl, int flags) {
-  struct sockaddr_nl from;
+  struct sockaddr_nl from = {.nl_pid = 0};
   for (;;) {
     socklen_t len = sizeof from;
     ssize_t n = recvfrom(nn_rtnl_fd(rtnl), rtnl->buffer, BUFFER, MSG_TRUNC | flags,

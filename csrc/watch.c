@@ -90,7 +90,7 @@ static int watch_dir(nn_watch *watch, bool *changed) {
 
 /* core.watch(fanotify): `fanotify` false asks for the way of older kernels. */
 static int watch_open(lua_State *L) {
-  bool changed, fanotify = lua_toboolean(L, 1);
+  bool changed = false, fanotify = lua_toboolean(L, 1);
   nn_watch *watch = lua_newuserdata(L, sizeof *watch);
   *watch = (nn_watch){-1, -1, -1, -1, -1, false, -1, false};
   luaL_setmetatable(L, TYPE);
@@ -164,7 +164,7 @@ static int watch_pending(lua_State *L) {
    that is another one than before. */
 static int watch_follow(lua_State *L) {
   nn_watch *watch = check_watch(L);
-  bool changed;
+  bool changed = false;
   int err = watch_dir(watch, &changed);
   if (err != 0)
     return nn_fail(L, err, "monitor " NN_RUN_DIR);

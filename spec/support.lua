@@ -106,6 +106,15 @@ end
 support.no_names = "unshare -m sh -c 'umount -ql /run/netns; "
   .. "mount -t tmpfs run /run; exec \"$@\"' -"
 
+--- In front of a command: makes system calls of one kind fail, the `when`th
+-- (as strace has it).
+function support.failing(call, err, when)
+  -- the leak sanitizer cannot work under ptrace
+  return ("env ASAN_OPTIONS=detect_leaks=0 strace -f -o /dev/null "
+    .. "-e trace=%s -e inject=%s:error=%s:when=%s")
+    :format(call, call, err, when or 1)
+end
+
 support.host = package.cpath:match "([^;]*)/%?%.so" .. "/host"
 support.lua = os.getenv "NETNS_SPEC_LUA" or "lua" .. _VERSION:match "%d%.%d"
 

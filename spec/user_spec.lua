@@ -25,7 +25,7 @@ describe("an ordinary user", function()
 
   it("is told EPERM or EACCES by name, and nothing is lost", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    assert(netns.add(name)):close()
     local output = t.as_nobody(([[
       local netns = require "netns"
       local core = require "netns.core"
@@ -33,7 +33,9 @@ describe("an ordinary user", function()
       local home = core.readlink "/proc/thread-self/ns/net"
       for what, call in pairs {
         add = function() return netns.add "mine" end,
-        attach = function() return netns.attach("mine", "/proc/self/ns/net") end,
+        attach = function()
+          return netns.attach("mine", "/proc/self/ns/net")
+        end,
         delete = function() return netns.delete(name) end,
         ["delete wait"] = function()
           return netns.delete(name, { wait = 1 })

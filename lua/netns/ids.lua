@@ -143,8 +143,9 @@ local list_all
 local function complete(rtnl, found, last)
   local ok, message, errno = note_users(rtnl, found)
   if not ok then return nil, message, errno end
-  local known, more = {}, nil
-  for _, entry in ipairs(found) do known[#known + 1] = entry.nsid end
+  local known = {}
+  for i, entry in ipairs(found) do known[i] = entry.nsid end
+  local more
   more, message, errno = probe(rtnl, known, last + 1)
   if not more then return nil, message, errno end
   for _, nsid in ipairs(more) do note(found, nsid) end

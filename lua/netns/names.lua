@@ -58,7 +58,7 @@ local function watch_end(NS)
   return nil, message, errno
 end
 
-local function await_end(rtnl, timeout)
+local function await_event(rtnl, timeout)
   local deadline = core.now() + timeout
   repeat
     local events, message, errno =
@@ -69,6 +69,16 @@ local function await_end(rtnl, timeout)
     end
   until core.now() >= deadline
   return false
+end
+
+-- A namespace usually goes within milliseconds. One that does not may be held
+-- by a handle that the program has dropped and Lua has not collected yet.
+local function await_end(rtnl, timeout)
+  local soon = math.min(timeout, 0.05)
+  local ended, message, errno = await_event(rtnl, soon)
+  if ended ~= false then return ended, message, errno end
+  collectgarbage()
+  return await_event(rtnl, timeout - soon)
 end
 
 -- Takes the name away and waits for the end of its namespace.
