@@ -39,6 +39,9 @@ objects  = $(sources:csrc/%.c=$(BUILD)/%.o)
 
 all: $(BUILD)/netns.so
 
+help:
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
+
 # liblua is not linked in: every host brings its own.
 $(BUILD)/netns.so: $(objects)
 	$(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $(objects) $(libs)
@@ -108,4 +111,4 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all run test lint asan valgrind bench doc install clean
+.PHONY: all help run test lint asan valgrind bench doc install clean

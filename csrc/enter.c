@@ -1,5 +1,8 @@
-/* enter.c - the calling thread leaves its network namespace and comes back:
-   call, socket, sysctl, and the making of new namespaces. */
+/***
+enter.c: the calling thread leaves its network namespace and comes back:
+call, socket, sysctl, and the making of new namespaces.
+@module netns
+*/
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +112,7 @@ int nn_create(lua_State *L, nn_ns *ns) {
 Runs a function on this thread inside a namespace. Sockets it makes stay in
 the namespace. It cannot yield. The thread is back whether it returns or
 raises an error, which is raised again; if it cannot be brought back, an error
-says so.
+says so. See setns(2).
 @function call
 @param NS
 @tparam function fn
@@ -118,7 +121,6 @@ says so.
 @return[2] nil if the namespace could not be entered
 @treturn[2] string message
 @treturn[2] integer errno
-@see setns(2)
 */
 static int enter_call(lua_State *L) {
   if (!luaL_getmetafield(L, 2, "__call"))
@@ -163,7 +165,8 @@ static int make_socket(void *arg) {
 }
 
 /***
-Makes a socket that lives in a namespace, wherever the thread goes.
+Makes a socket that lives in a namespace, wherever the thread goes. See
+socket(2).
 @function socket
 @param NS
 @tparam string family `inet`, `inet6`, `unix`, `netlink` or `packet`
@@ -173,7 +176,6 @@ Makes a socket that lives in a namespace, wherever the thread goes.
 @return[2] nil
 @treturn[2] string message
 @treturn[2] integer errno
-@see socket(2)
 */
 static int enter_socket(lua_State *L) {
   struct socket_job job = {

@@ -1,4 +1,7 @@
-/* handle.c - netns.ns, a network namespace held open by a descriptor. */
+/***
+handle.c: netns.ns, a network namespace held open by a descriptor.
+@module netns
+*/
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -153,14 +156,13 @@ void nn_ns_done(nn_ns *ns) {
 }
 
 /***
-Opens a namespace.
+Opens a namespace, as `ip -n NAME` does.
 @function open
 @param NS a handle, a name, a path or a process id
 @treturn[1] ns a new handle, whose descriptor is its own
 @return[2] nil
 @treturn[2] string message
 @treturn[2] integer errno: ENOENT, ESRCH, EINVAL if it is no network namespace
-@see ip-netns(8)
 */
 static int handle_open(lua_State *L) {
   nn_ns *from = nn_ns_arg(L, 1, "open");
@@ -194,13 +196,12 @@ static int handle_current(lua_State *L) {
 
 /***
 A new namespace without a name, alive as long as a handle, a process or a
-socket is in it. Needs CAP_SYS_ADMIN.
+socket is in it. Needs CAP_SYS_ADMIN. See unshare(2).
 @function new
 @treturn[1] ns a handle
 @return[2] nil
 @treturn[2] string message
 @treturn[2] integer errno: EPERM; ENOSPC at the limit of namespaces
-@see unshare(2)
 */
 static int handle_new(lua_State *L) {
   nn_ns *ns = nn_ns_push(L);
@@ -221,7 +222,7 @@ static int ns_fd(lua_State *L) {
 /***
 The name the namespace was opened, added or attached by.
 @function ns:name
-@treturn string|nil nil if that was by other means: @{ns:names} looks
+@treturn string|nil nil if that was by other means: @{names} looks
 */
 static int ns_name(lua_State *L) {
   nn_ns *ns = nn_ns_check(L, 1);

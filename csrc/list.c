@@ -1,4 +1,7 @@
-/* list.c - the names are read: names, list, identify. */
+/***
+list.c: the names are read: names, list, identify.
+@module netns
+*/
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* names.c - names are given and taken away: add, attach, delete. */
+/***
+names.c: names are given and taken away: add, attach, delete.
+@module netns
+*/
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>

@@ -1,4 +1,7 @@
-/* procs.c - the processes of namespaces, by a walk through /proc. */
+/***
+procs.c: the processes of namespaces, by a walk through /proc.
+@module netns
+*/
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

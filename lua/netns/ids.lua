@@ -1,5 +1,6 @@
--- The ids that a namespace has for others, as a viewpoint sees them: a handle,
+--- The ids that a namespace has for others, as a viewpoint sees them: a handle,
 -- or nil for the calling thread's namespace.
+-- @module netns
 
 local core = require "netns.core"
 local options = require "netns.options"

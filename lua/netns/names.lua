@@ -1,4 +1,5 @@
--- Taking names away, and waiting for the namespaces to go.
+--- Taking names away, and waiting for the namespaces to go.
+-- @module netns
 
 local core = require "netns.core"
 local options = require "netns.options"

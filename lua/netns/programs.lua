@@ -1,4 +1,5 @@
--- Programs in a namespace.
+--- Programs in a namespace.
+-- @module netns
 
 local core = require "netns.core"
 local options = require "netns.options"

@@ -1,0 +1,63 @@
+local t = require "spec.support"
+
+local function blocks()
+  local file = assert(io.open "README.md")
+  local text = file:read "a"
+  file:close()
+  local list = {}
+  for code in text:gmatch "\n```lua\n(.-)\n```" do list[#list + 1] = code end
+  return list
+end
+
+-- What a block prints has to be what its comment says (--> …), where "…"
+-- stands for anything and white space for white space.
+local function expectations(code)
+  local list = {}
+  for line in code:gmatch "%-%->%s*([^\n]*)" do
+    local pattern = line:gsub("%p", "%%%0"):gsub("…", ".*")
+      :gsub("%s+", "%%s+")
+    list[#list + 1] = pattern
+  end
+  return list
+end
+
+describe("the README", function()
+  t.guard(before_each, after_each)
+
+  for i, code in ipairs(blocks()) do
+    it(("block %d runs as it stands"):format(i), function()
+      local output, status = t.script(code)
+      assert.equal(0, status, output)
+      for _, pattern in ipairs(expectations(code)) do
+        assert.matches(pattern, output)
+      end
+    end)
+  end
+
+  it("has blocks", function()
+    assert.is_true(#blocks() >= 4)
+  end)
+end)
+
+describe("the examples", function()
+  t.guard(before_each, after_each)
+
+  local paths = ("env LUA_PATH=%s LUA_CPATH=%s %s ")
+    :format(t.quote(package.path), t.quote(package.cpath), t.lua)
+
+  it("tour.lua makes, links, pings and takes away", function()
+    local output, status = t.sh("%s examples/tour.lua", paths)
+    assert.equal(0, status, output)
+    assert.matches("2 packets transmitted, 2 received", output)
+    assert.matches("event\tdelete", output)
+  end)
+
+  it("monitor.lua prints what comes and goes", function()
+    local name = t.name()
+    t.must("ip netns add %s", name)
+    local output, status = t.sh("%s examples/monitor.lua 0", paths)
+    assert.equal(0, status, output)
+    assert.matches("\tadd\t" .. name:gsub("%-", "%%-"), output)
+    t.must("ip netns delete %s", name)
+  end)
+end)
