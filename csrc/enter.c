@@ -11,6 +11,7 @@ call, socket, sysctl, and the making of new namespaces.
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ call, socket, sysctl, and the making of new namespaces.
 typedef struct nn_self {
   int pidfd;
   pid_t tid;
+  dev_t nsfs; /* the device of all namespaces, for as long as Linux runs */
 } nn_self;
 
 static pid_t thread_id(void) {
@@ -39,6 +41,12 @@ static void open_self(lua_State *L) {
   self->tid = thread_id();
   self->pidfd = (int)syscall(SYS_pidfd_open, self->tid, NN_PIDFD_THREAD);
   lua_rawsetp(L, LUA_REGISTRYINDEX, (const void *)nn_home);
+  struct stat st = {.st_dev = 0};
+  int home = nn_home(L);
+  if (home >= 0)
+    fstat(home, &st);
+  nn_close(&home);
+  self->nsfs = st.st_dev;
 }
 
 static int self_gc(lua_State *L) {
@@ -47,11 +55,20 @@ static int self_gc(lua_State *L) {
   return 0;
 }
 
-int nn_home(lua_State *L) {
-  int fd = -1;
+static nn_self *get_self(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, (const void *)nn_home);
   nn_self *self = lua_touserdata(L, -1);
-  lua_pop(L, 1);
+  lua_pop(L, 1); /* the registry keeps it */
+  return self;
+}
+
+dev_t nn_nsfs(lua_State *L) {
+  return get_self(L)->nsfs;
+}
+
+int nn_home(lua_State *L) {
+  int fd = -1;
+  nn_self *self = get_self(L);
   if (self->pidfd >= 0 && self->tid == thread_id())
     fd = ioctl(self->pidfd, NN_PIDFD_GET_NET_NAMESPACE, 0);
   if (fd < 0)

@@ -11,15 +11,33 @@
 
 #include "netns.h"
 
-/* An RTM_*NSID message with an attribute or two; NULL without memory. */
-static struct nl_msg *nsid_message(int type, int flags) {
-  const struct rtgenmsg header = {.rtgen_family = AF_UNSPEC};
-  struct nl_msg *msg = nlmsg_alloc_size(128);
-  if (msg != NULL) {
-    nlmsg_put(msg, 0, 0, type, 0, flags);
-    nlmsg_append(msg, (void *)&header, sizeof header, NLMSG_ALIGNTO);
-  }
-  return msg;
+/* An RTM_*NSID message. Built on the stack, because a list of names sends one
+   for each of them. */
+struct request {
+  struct nlmsghdr header;
+  struct rtgenmsg family;
+  struct {
+    struct nlattr header;
+    int32_t value;
+  } attrs[2] __attribute__((aligned(NLMSG_ALIGNTO)));
+};
+
+static struct request new_request(int type, int flags) {
+  return (struct request){
+      .header = {.nlmsg_len = offsetof(struct request, attrs),
+                 .nlmsg_type = (uint16_t)type,
+                 .nlmsg_flags = (uint16_t)flags},
+      .family = {.rtgen_family = AF_UNSPEC}};
+}
+
+/* Adds an attribute; there is room for two. */
+static void put(struct request *request, int type, int value) {
+  bool second =
+      request->header.nlmsg_len > offsetof(struct request, attrs);
+  request->attrs[second].header =
+      (struct nlattr){sizeof request->attrs[0], (uint16_t)type};
+  request->attrs[second].value = value;
+  request->header.nlmsg_len += sizeof request->attrs[0];
 }
 
 /* -1 where there is none. */
@@ -43,15 +61,13 @@ static struct answer read_answer(const struct nlmsghdr *msg) {
 /* RTM_GETNSID for what the attribute `by` says. */
 static int ask(nn_rtnl *rtnl, int by, int value, int target,
                struct answer *answer, nn_ack *ack) {
-  struct nl_msg *msg = nsid_message(RTM_GETNSID, 0);
-  if (msg != NULL) {
-    nla_put_s32(msg, by, value);
-    if (target >= 0)
-      nla_put_s32(msg, NETNSA_TARGET_NSID, target);
-  }
+  struct request request = new_request(RTM_GETNSID, 0);
+  put(&request, by, value);
+  if (target >= 0)
+    put(&request, NETNSA_TARGET_NSID, target);
   *answer = (struct answer){-1, -1};
   ack->text[0] = '\0';
-  ack->err = nn_rtnl_send(rtnl, msg);
+  ack->err = nn_rtnl_send(rtnl, &request.header);
   if (ack->err != 0)
     return ack->err;
   const struct nlmsghdr *reply = nn_rtnl_next(rtnl, ack);
@@ -126,13 +142,11 @@ static int ids_set(lua_State *L) {
   nn_ns *ns = nn_ns_arg(L, 2, "set");
   if (ns == NULL)
     return 3;
-  struct nl_msg *msg = nsid_message(RTM_NEWNSID, NLM_F_ACK);
-  if (msg != NULL) {
-    nla_put_s32(msg, NETNSA_NSID, id);
-    nla_put_s32(msg, NETNSA_FD, ns->fd);
-  }
+  struct request request = new_request(RTM_NEWNSID, NLM_F_ACK);
+  put(&request, NETNSA_NSID, id);
+  put(&request, NETNSA_FD, ns->fd);
   ack.text[0] = '\0';
-  ack.err = nn_rtnl_send(rtnl, msg);
+  ack.err = nn_rtnl_send(rtnl, &request.header);
   if (ack.err == 0)
     nn_rtnl_next(rtnl, &ack);
   nn_ns_done(ns);
@@ -154,10 +168,10 @@ static int ids_dump(lua_State *L) {
   unsigned datagrams = 0;
   nn_ack ack = {0};
   const struct nlmsghdr *reply;
-  struct nl_msg *msg = nsid_message(RTM_GETNSID, NLM_F_DUMP);
-  if (msg != NULL && target >= 0)
-    nla_put_s32(msg, NETNSA_TARGET_NSID, target);
-  ack.err = nn_rtnl_send(rtnl, msg);
+  struct request request = new_request(RTM_GETNSID, NLM_F_DUMP);
+  if (target >= 0)
+    put(&request, NETNSA_TARGET_NSID, target);
+  ack.err = nn_rtnl_send(rtnl, &request.header);
   if (ack.err != 0)
     return nn_rtnl_fail(L, &ack, "%s", what);
   lua_newtable(L);
@@ -212,13 +226,12 @@ static int ids_listen(lua_State *L) {
   nn_rtnl *rtnl = nn_rtnl_check(L, 1);
   const int group = RTNLGRP_NSID, room = 4 << 20;
   /* a thousand events may come at once */
-  if (setsockopt(nn_rtnl_fd(rtnl), SOL_SOCKET, SO_RCVBUFFORCE, &room,
-                 sizeof room) != 0)
-    setsockopt(nn_rtnl_fd(rtnl), SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-  if (setsockopt(nn_rtnl_fd(rtnl), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+  if (setsockopt(rtnl->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
+    setsockopt(rtnl->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+  if (setsockopt(rtnl->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
                  sizeof group) != 0)
     return nn_fail(L, errno, "id events");
-  lua_pushinteger(L, nn_rtnl_fd(rtnl));
+  lua_pushinteger(L, rtnl->fd);
   return 1;
 }
 
@@ -228,7 +241,7 @@ static int ids_listen(lua_State *L) {
    lost. */
 static int ids_events(lua_State *L) {
   nn_rtnl *rtnl = nn_rtnl_check(L, 1);
-  struct pollfd ready = {.fd = nn_rtnl_fd(rtnl), .events = POLLIN};
+  struct pollfd ready = {.fd = rtnl->fd, .events = POLLIN};
   bool overflow = false;
   lua_Integer n = 0;
   int left;

@@ -118,18 +118,6 @@ static int push_entry(lua_State *L, const nn_dir *dir, const char *name,
   return 1;
 }
 
-/* The device of all namespaces. */
-static int nsfs_device(lua_State *L, dev_t *dev) {
-  struct stat st;
-  int fd = nn_home(L);
-  if (fd < 0)
-    return errno;
-  int err = fstat(fd, &st) == 0 ? 0 : errno;
-  *dev = err == 0 ? st.st_dev : 0;
-  nn_close(&fd);
-  return err;
-}
-
 /***
 All names with what they name: `ip netns list`.
 @function list
@@ -141,7 +129,7 @@ network namespace
 @treturn[2] integer errno
 */
 static int list_list(lua_State *L) {
-  dev_t nsfs = 0;
+  dev_t nsfs = nn_nsfs(L);
   int err;
   nn_ack ack = {0};
   lua_Integer n = 0;
@@ -151,7 +139,7 @@ static int list_list(lua_State *L) {
     return nn_fail(L, err, "list: " NN_RUN_DIR);
   nn_dir_sort(dir);
   lua_createtable(L, (int)dir->count, 0);
-  if (dir->count > 0 && (err = nsfs_device(L, &nsfs)) == 0)
+  if (dir->count > 0)
     err = nn_rtnl_open(rtnl);
   for (size_t i = 0; err == 0 && i < dir->count; i++) {
     int pushed = push_entry(L, dir, dir->names[i], nsfs, rtnl, &ack);

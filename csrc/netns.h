@@ -96,6 +96,8 @@ void nn_dir_close(nn_dir *dir);
 
 /* A descriptor of the namespace the calling thread is in, or -1 and errno. */
 int nn_home(lua_State *L);
+/* The device that all namespaces are on. */
+dev_t nn_nsfs(lua_State *L);
 /* Runs `job`, which is C and returns 0 or an errno, inside namespace `fd`. */
 int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg);
 /* Makes a new network namespace, for the closed handle `ns`; 0 or an errno. */
@@ -103,12 +105,11 @@ int nn_create(lua_State *L, nn_ns *ns);
 
 /* rtnl.c: one rtnetlink socket */
 
-struct nl_msg;
 struct nlmsghdr;
 
 typedef struct nn_rtnl {
-  struct nl_sock *sock; /* NULL when closed */
-  uint32_t seq;         /* of the last request */
+  int fd;       /* -1 when closed */
+  uint32_t seq; /* of the last request */
   char *buffer;         /* the datagram received last */
   struct nlmsghdr *cursor;
   int left;           /* bytes of it from the cursor on */
@@ -127,9 +128,8 @@ nn_rtnl *nn_rtnl_check(lua_State *L, int arg); /* open, or a Lua error */
 /* In the thread's namespace; 0 or an errno. A job for nn_inside. */
 int nn_rtnl_open(void *rtnl);
 void nn_rtnl_close(nn_rtnl *rtnl);
-int nn_rtnl_fd(const nn_rtnl *rtnl);
-/* Sends a request and frees it (NULL: ENOMEM). Returns 0 or an errno. */
-int nn_rtnl_send(nn_rtnl *rtnl, struct nl_msg *msg);
+/* Sends a request; 0 or an errno. */
+int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg);
 /* The next message of the answer; NULL after the last, with *ack filled. A
    message is good until the next call. */
 const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack);

@@ -1,20 +1,18 @@
 /* rtnl.c - one rtnetlink socket: ask, and hear the kernel's own words.
 
-   Messages are built and taken apart with libnl. Receiving is done here,
-   because libnl 3.7 merges errnos (ENOENT with ESRCH, EEXIST with EADDRINUSE)
-   and does not read extended acks, and because it copies every message. */
+   Messages are taken apart with libnl. Sending and receiving are done
+   here, because libnl 3.7 merges errnos (ENOENT with ESRCH, EEXIST with
+   EADDRINUSE), does not read extended acks, copies every message, and makes
+   twice the system calls for a socket. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <netlink/attr.h>
 #include <netlink/msg.h>
-#include <netlink/netlink.h>
-#include <netlink/socket.h>
 
 #include "netns.h"
 
@@ -22,54 +20,42 @@
 /* The largest datagram that the kernel makes for a dump; it makes them this
    large only for one who has shown that he can take them. */
 #define BUFFER 32768
-#define PATIENCE 10 /* seconds; the kernel answers at once */
 
 nn_rtnl *nn_rtnl_push(lua_State *L) {
   nn_rtnl *rtnl = lua_newuserdata(L, sizeof *rtnl);
   memset(rtnl, 0, sizeof *rtnl);
+  rtnl->fd = -1;
   luaL_setmetatable(L, TYPE);
   return rtnl;
 }
 
 nn_rtnl *nn_rtnl_check(lua_State *L, int arg) {
   nn_rtnl *rtnl = luaL_checkudata(L, arg, TYPE);
-  luaL_argcheck(L, rtnl->sock != NULL, arg, "socket is closed");
+  luaL_argcheck(L, rtnl->fd >= 0, arg, "socket is closed");
   return rtnl;
 }
 
 void nn_rtnl_close(nn_rtnl *rtnl) {
-  if (rtnl->sock != NULL)
-    nl_socket_free(rtnl->sock);
+  nn_close(&rtnl->fd);
   free(rtnl->buffer);
-  rtnl->sock = NULL;
   rtnl->buffer = NULL;
-}
-
-int nn_rtnl_fd(const nn_rtnl *rtnl) {
-  return nl_socket_get_fd(rtnl->sock);
 }
 
 int nn_rtnl_open(void *arg) {
   nn_rtnl *rtnl = arg;
-  const struct timeval patience = {.tv_sec = PATIENCE};
+  const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
   const int on = 1;
-  rtnl->sock = nl_socket_alloc();
   rtnl->buffer = malloc(BUFFER);
-  if (rtnl->sock == NULL || rtnl->buffer == NULL) {
-    nn_rtnl_close(rtnl);
+  if (rtnl->buffer == NULL)
     return ENOMEM;
-  }
-  nl_socket_set_local_port(rtnl->sock, 0); /* the kernel picks a free one */
-  errno = 0;
-  if (nl_connect(rtnl->sock, NETLINK_ROUTE) < 0) {
-    int err = errno != 0 ? errno : EPROTO;
-    nn_rtnl_close(rtnl);
-    return err;
-  }
-  int fd = nn_rtnl_fd(rtnl);
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd < 0)
+    return errno;
+  rtnl->fd = fd;
+  /* the kernel picks an address; events pass over a socket that has none */
+  if (bind(fd, (const struct sockaddr *)&any, sizeof any) != 0)
+    return errno;
   setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
-  setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   /* without this the kernel ignores the target of an nsid dump */
   setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
   return 0;
@@ -97,12 +83,13 @@ static void read_ack(const struct nlmsghdr *msg, nn_ack *ack) {
 }
 
 /* Receives one datagram of the kernel's, and sets the cursor to its start; its
-   length, or -errno. */
-static int receive(nn_rtnl *rtnl, int flags) {
+   length, or -errno. It never waits: rtnetlink has answered by the time that a
+   request is sent, and goes on with a dump when it is received. */
+static int receive(nn_rtnl *rtnl) {
   struct sockaddr_nl from = {.nl_pid = 0};
   for (;;) {
     socklen_t len = sizeof from;
-    ssize_t n = recvfrom(nn_rtnl_fd(rtnl), rtnl->buffer, BUFFER, MSG_TRUNC | flags,
+    ssize_t n = recvfrom(rtnl->fd, rtnl->buffer, BUFFER, MSG_TRUNC | MSG_DONTWAIT,
                          (struct sockaddr *)&from, &len);
     if (n < 0 && errno == EINTR)
       continue;
@@ -118,20 +105,15 @@ static int receive(nn_rtnl *rtnl, int flags) {
   }
 }
 
-int nn_rtnl_send(nn_rtnl *rtnl, struct nl_msg *msg) {
-  if (msg == NULL)
-    return ENOMEM;
-  struct nlmsghdr *header = nlmsg_hdr(msg);
+int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg) {
   /* a question has one answer; a dump ends with DONE, a change with an ack */
-  rtnl->single = !(header->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP));
+  rtnl->single = !(msg->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP));
   rtnl->done = false;
   rtnl->left = 0;
   rtnl->datagrams = 0;
-  header->nlmsg_flags |= NLM_F_REQUEST;
-  header->nlmsg_seq = ++rtnl->seq;
-  int err = send(nn_rtnl_fd(rtnl), header, header->nlmsg_len, 0) < 0 ? errno : 0;
-  nlmsg_free(msg);
-  return err;
+  msg->nlmsg_flags |= NLM_F_REQUEST;
+  msg->nlmsg_seq = ++rtnl->seq;
+  return send(rtnl->fd, msg, msg->nlmsg_len, 0) < 0 ? errno : 0;
 }
 
 const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
@@ -140,9 +122,9 @@ const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
   while (!rtnl->done) {
     struct nlmsghdr *msg = rtnl->cursor;
     if (!nlmsg_ok(msg, rtnl->left)) {
-      int len = receive(rtnl, 0);
+      int len = receive(rtnl);
       if (len < 0) {
-        ack->err = len == -EAGAIN ? ETIMEDOUT : -len;
+        ack->err = -len;
         rtnl->done = true;
       }
       rtnl->datagrams++;
@@ -163,7 +145,7 @@ const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
 }
 
 int nn_rtnl_poll(nn_rtnl *rtnl) {
-  int len = receive(rtnl, MSG_DONTWAIT);
+  int len = receive(rtnl);
   return len == -EAGAIN ? 0 : len;
 }
 

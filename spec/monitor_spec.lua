@@ -132,7 +132,9 @@ for way, fanotify in pairs(ways) do
         "add-id 41 " .. names[1], "add-id 42 " .. names[2],
       }, events(mon))
       mon:close()
-      netns.all.delete { wait = 5 }
+      for _, result in ipairs(netns.all.delete { wait = 5 }) do
+        assert.is_true(result.ok, result.message)
+      end
     end)
 
     test("tells of ids, with the names it knows", { ids = true },
