@@ -99,7 +99,7 @@ local function quotient(a, b) return a / b end
 
 -- One comparison. Against the floor the target is the most that ours may take
 -- (a ratio of 1.1: a tenth more), against others the least that they take.
--- Where that is missed, what the floor reaches shows whether it can be had here.
+-- Where that is missed, what the floor reaches shows whether it can be had.
 local function row(what, against, theirs, ours, target, floor)
   local ceiling = against == "floor" or against == "ours"
   if not theirs then

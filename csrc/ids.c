@@ -16,10 +16,11 @@
 struct request {
   struct nlmsghdr header;
   struct rtgenmsg family;
+  uint8_t zero[3]; /* the kernel looks at the padding */
   struct {
     struct nlattr header;
     int32_t value;
-  } attrs[2] __attribute__((aligned(NLMSG_ALIGNTO)));
+  } attrs[2];
 };
 
 static struct request new_request(int type, int flags) {

@@ -43,7 +43,7 @@ void nn_rtnl_close(nn_rtnl *rtnl) {
 
 int nn_rtnl_open(void *arg) {
   nn_rtnl *rtnl = arg;
-  const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
+  const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   const int on = 1;
   rtnl->buffer = malloc(BUFFER);
   if (rtnl->buffer == NULL)
@@ -52,8 +52,9 @@ int nn_rtnl_open(void *arg) {
   if (fd < 0)
     return errno;
   rtnl->fd = fd;
-  /* the kernel picks an address; events pass over a socket that has none */
-  if (bind(fd, (const struct sockaddr *)&any, sizeof any) != 0)
+  /* It picks an address for us, as events pass over a socket that has none,
+     and lets nobody else send to it. */
+  if (connect(fd, (const struct sockaddr *)&kernel, sizeof kernel) != 0)
     return errno;
   setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
   /* without this the kernel ignores the target of an nsid dump */
@@ -61,19 +62,21 @@ int nn_rtnl_open(void *arg) {
   return 0;
 }
 
-/* Takes the errno and the words out of an NLMSG_ERROR or NLMSG_DONE. */
+/* Takes the errno and the words out of an NLMSG_ERROR, which repeats the request
+   before its attributes, or out of an NLMSG_DONE, which does not. */
 static void read_ack(const struct nlmsghdr *msg, nn_ack *ack) {
   const struct nlmsgerr *error = nlmsg_data(msg);
-  int payload = sizeof *error;
-  if (nlmsg_datalen(msg) < (int)sizeof error->error) {
+  int payload = sizeof error->error;
+  if (nlmsg_datalen(msg) < payload) {
     ack->err = 0;
     return;
   }
   ack->err = -error->error;
-  if (msg->nlmsg_type == NLMSG_DONE || !(msg->nlmsg_flags & NLM_F_ACK_TLVS))
+  if (!(msg->nlmsg_flags & NLM_F_ACK_TLVS))
     return;
-  if (!(msg->nlmsg_flags & NLM_F_CAPPED))
-    payload += (int)(error->msg.nlmsg_len - sizeof error->msg);
+  if (msg->nlmsg_type == NLMSG_ERROR)
+    payload += msg->nlmsg_flags & NLM_F_CAPPED ? (int)sizeof error->msg
+                                               : (int)error->msg.nlmsg_len;
   payload = NLMSG_ALIGN(payload);
   const struct nlattr *words =
       nla_find((const void *)((const char *)error + payload),
@@ -82,27 +85,21 @@ static void read_ack(const struct nlmsghdr *msg, nn_ack *ack) {
     nla_strlcpy(ack->text, words, sizeof ack->text);
 }
 
-/* Receives one datagram of the kernel's, and sets the cursor to its start; its
+/* Receives one datagram, and sets the cursor to its start; its
    length, or -errno. It never waits: rtnetlink has answered by the time that a
    request is sent, and goes on with a dump when it is received. */
 static int receive(nn_rtnl *rtnl) {
-  struct sockaddr_nl from = {.nl_pid = 0};
-  for (;;) {
-    socklen_t len = sizeof from;
-    ssize_t n = recvfrom(rtnl->fd, rtnl->buffer, BUFFER, MSG_TRUNC | MSG_DONTWAIT,
-                         (struct sockaddr *)&from, &len);
-    if (n < 0 && errno == EINTR)
-      continue;
-    rtnl->left = 0;
-    if (n < 0)
-      return -errno;
-    if (n > BUFFER)
-      return -EMSGSIZE;
-    if (from.nl_pid != 0)
-      continue;
-    rtnl->cursor = (struct nlmsghdr *)(void *)rtnl->buffer;
-    return rtnl->left = (int)n;
-  }
+  ssize_t n;
+  do
+    n = recv(rtnl->fd, rtnl->buffer, BUFFER, MSG_TRUNC | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  rtnl->left = 0;
+  if (n < 0)
+    return -errno;
+  if (n > BUFFER)
+    return -EMSGSIZE;
+  rtnl->cursor = (struct nlmsghdr *)(void *)rtnl->buffer;
+  return rtnl->left = (int)n;
 }
 
 int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg) {

@@ -21,7 +21,6 @@
 
 local netns = require "netns"
 
-local ENOENT <const>, EEXIST <const> = 2, 17
 local NAMELESS <const> = "No netns name specified"
 local COMMANDLESS <const> = "No command specified"
 local NOT_OPENED <const> = "Cannot open network namespace"
@@ -164,7 +163,7 @@ local function named(name, ns, message, errno)
   if ns then
     ns:close()
     return 0
-  elseif errno == EEXIST then
+  elseif errno == netns.errno.EEXIST then
     return fail('Cannot create namespace file "%s": %s', file_of(name),
       reason(message))
   end
@@ -195,7 +194,7 @@ local function set(name, id)
   local ok, message, errno = netns.set(name, number)
   if ok then
     return 0
-  elseif errno == ENOENT then
+  elseif errno == netns.errno.ENOENT then
     return fail('%s "%s": %s', NOT_OPENED, name, reason(message))
   end
   fail("%s", answer(message))

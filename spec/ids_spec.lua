@@ -126,7 +126,8 @@ describe("ids", function()
     assert.equal(errno.ENOENT, code)
     nothing, message, code = netns.list_id { target_nsid = 98 }
     assert.is_nil(nothing)
-    assert.matches("target_nsid 98", message)
+    assert.matches("target_nsid 98: Invalid argument "
+      .. "%(Invalid target network namespace id%)", message)
     assert.equal(errno.EINVAL, code)
     assert.equal(errno.ENOENT, (select(3, netns.set(t.name(), 1))))
     assert.equal(errno.ENOENT, (select(3, netns.id(t.name()))))

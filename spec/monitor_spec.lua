@@ -119,6 +119,21 @@ for way, fanotify in pairs(ways) do
         cycle[2] }, events(mon))
     end)
 
+    test("misses nothing that happens while it reads", nil, function(mon)
+      -- a name comes and goes between the reading of files and of mounts
+      local name = t.name()
+      local sources = getmetatable(mon.watch).__index
+      local files = sources.files
+      sources.files = function(watch)
+        sources.files = files
+        local list = files(watch)
+        assert(netns.add(name)):close()
+        assert(netns.delete(name))
+        return list
+      end
+      assert.same({ "add " .. name, "delete " .. name }, events(mon))
+    end)
+
     it("reports what exists, when asked", function()
       local names = { t.name(), t.name() }
       for i, name in ipairs(names) do
@@ -262,6 +277,20 @@ describe("monitor", function()
     assert.is_nil(mon:read(0.3))
     mon:close()
     assert.is_true(os.clock() - before < 0.1)
+  end)
+
+  it("resyncs when events of ids are lost", function()
+    -- the first receiving after the id is assigned made to fail
+    local output = t.script([[
+      local netns = require "netns"
+      local mon = assert(netns.monitor { ids = true, timeout = 0 })
+      mon:read()
+      local ns = assert(netns.new())
+      assert(netns.set(ns, 5))
+      for event in mon do print(event.action, event.nsid) end
+    ]], "unshare -n " .. t.failing("recvfrom", "ENOBUFS", 4))
+    assert.matches("resync\tnil", output)
+    assert.matches("add%-id\t5", output)
   end)
 
   it("closes twice, and with the loop that uses it", function()

@@ -16,6 +16,10 @@ local netns = {
   --- The directory of the names, `/run/netns`.
   run_dir = core.run_dir,
 
+  --- The numbers of the errnos that the library returns itself, and of the
+  -- common ones of the kernel: `netns.errno.EEXIST`.
+  errno = core.errno,
+
   open = core.open,
   current = core.current,
   new = core.new,

@@ -176,8 +176,12 @@ local function read_names(self)
       moved = true
     end
   end
-  if not next(self.waiting) then self.passing, self.passed = {}, 0 end
-  if moved or mounted == true or mounted and mounted[1] then
+  local quiet = not mounted or unmounted and not mounted[1] and not unmounted[1]
+  -- The files of what was mounted just now may be read only the next time.
+  if quiet and not next(self.waiting) then
+    self.passing, self.passed = {}, 0
+  end
+  if moved or not quiet then
     -- another directory may have been mounted over the one that is watched
     local other, message, errno = watch:follow()
     if other == nil then return nil, message, errno end
