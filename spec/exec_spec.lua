@@ -269,7 +269,7 @@ describe("exec", function()
     os.remove(file)
     assert.is_number(pid)
     t.eventually(function()
-      return not core.readlink(("/proc/%d/exe"):format(pid))
+      return not t.runs(pid)
     end)
   end)
 

@@ -92,7 +92,7 @@ for way, fanotify in pairs(ways) do
           assert(netns.open(event.name)):close()
         end
         t.eventually(function()
-          return not core.readlink(("/proc/%d/exe"):format(pid))
+          return not t.runs(pid)
         end)
         netns.all.delete { only = "^fast" }
         assert.equal(40, #events(mon))

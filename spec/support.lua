@@ -50,8 +50,9 @@ function support.start(command)
   return pid
 end
 
-local function exists(pid)
-  return core.readlink(("/proc/%d/exe"):format(pid)) ~= nil
+--- Whether a process is still in any namespace; a zombie is not.
+function support.runs(pid)
+  return core.readlink(("/proc/%d/ns/net"):format(pid)) ~= nil
 end
 
 --- Tries a function until it returns something true; fails after a while.
@@ -67,7 +68,7 @@ end
 
 function support.stop(pid)
   support.sh("kill -9 %d", pid)
-  support.eventually(function() return not exists(pid) end)
+  support.eventually(function() return not support.runs(pid) end)
 end
 
 --- Starts `sleep` in a namespace; its pid, once it is inside.
@@ -166,6 +167,13 @@ function support.guard(before_each, after_each)
   end)
   after_each(function()
     local after = state()
+    -- so that a test which fails does not take the next ones with it
+    for name in after.names:gmatch "[^\n]+" do
+      if not ("\n" .. before.names .. "\n"):find("\n" .. name .. "\n", 1, true)
+      then
+        core.remove(name)
+      end
+    end
     for what, value in pairs(before) do
       if value ~= after[what] then
         error(("%s left behind or lost:\n%s\nbefore:\n%s")
