@@ -6,7 +6,9 @@ local core = require "netns.core"
 local support = {}
 
 local count = 0
-local prefix = "t" .. core.readlink("/proc/self") .. "-"
+local random = assert(io.open "/proc/sys/kernel/random/uuid")
+local prefix = "t" .. random:read(6) .. "-" -- a pid is not enough in a pidns
+random:close()
 
 --- A name that no other test, and no other run of the suite, uses.
 function support.name()
