@@ -107,13 +107,13 @@ describe("all", function()
     local results = assert(netns.all.delete { only = "^left" })
     assert.same({ { name = "leftover", ok = true } }, results)
     results = assert(netns.all.delete {
-      only = function(name) return name ~= names[2] end, wait = 5,
+      only = function(name) return name ~= names[2] end, wait = 60,
     })
     assert.same({ { name = names[1], ok = true },
       { name = names[3], ok = true } }, results)
     assert.same({ names[2] }, netns.names())
     local pid = t.sleeper("/run/netns/" .. names[2])
-    assert.is_true(netns.all.delete({ kill = true, wait = 5 })[1].ok)
+    assert.is_true(netns.all.delete({ kill = true, wait = 60 })[1].ok)
     t.eventually(function()
       return not t.runs(pid)
     end)

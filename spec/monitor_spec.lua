@@ -87,7 +87,7 @@ for way, fanotify in pairs(ways) do
       function(mon)
         local pid = t.start "for i in $(seq 40); do ip netns add fast$i; done"
         for _ = 1, 40 do
-          local event = assert(mon:read(5))
+          local event = assert(mon:read(60))
           assert.equal("add", event.action)
           assert(netns.open(event.name)):close()
         end
@@ -147,7 +147,7 @@ for way, fanotify in pairs(ways) do
         "add-id 41 " .. names[1], "add-id 42 " .. names[2],
       }, events(mon))
       mon:close()
-      for _, result in ipairs(netns.all.delete { wait = 5 }) do
+      for _, result in ipairs(netns.all.delete { wait = 60 }) do
         assert.is_true(result.ok, result.message)
       end
     end)
@@ -162,10 +162,10 @@ for way, fanotify in pairs(ways) do
         assert.same({ "add " .. name, "add-id 31 " .. name, "add-id 32" },
           events(mon))
         new:close()
-        assert(mon:read(5))
+        assert(mon:read(60))
         ns:close()
         netns.delete(name)
-        local list = { assert(mon:read(5)), assert(mon:read(5)) }
+        local list = { assert(mon:read(60)), assert(mon:read(60)) }
         table.sort(list, function(a, b) return a.action < b.action end)
         assert.same({
           { action = "delete", name = name },

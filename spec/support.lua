@@ -59,7 +59,7 @@ end
 
 --- Tries a function until it returns something true; fails after a while.
 function support.eventually(fn, seconds)
-  local deadline = core.now() + (seconds or 5)
+  local deadline = core.now() + (seconds or 60)
   repeat
     local result = fn()
     if result then return result end
@@ -106,7 +106,7 @@ function support.script(text, before, lua)
 end
 
 -- In front of a command: a mount namespace without a directory of names.
-support.no_names = "unshare -m sh -c 'umount -ql /run/netns; "
+support.no_names = "unshare -m sh -c 'umount -l /run/netns 2>/dev/null; "
   .. "mount -t tmpfs run /run; exec \"$@\"' -"
 
 --- In front of a command: makes system calls of one kind fail, the `when`th
