@@ -237,9 +237,8 @@ static long list(int i, const char *argument) {
   int dir = read_names(&count), sock = netlink();
   qsort(names, count, sizeof *names, by_name);
   for (size_t n = 0; n < count; n++) {
-    check(fstatat(dir, names[n], &st, 0) != 0, names[n]);
     int fd = openat(dir, names[n], O_RDONLY | O_CLOEXEC);
-    check(fd < 0, names[n]);
+    check(fd < 0 || fstat(fd, &st) != 0, names[n]);
     entries[n] = (struct entry){names[n], st.st_ino, id_of(sock, fd)};
     with_id += entries[n].id >= 0;
     close(fd);

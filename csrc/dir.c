@@ -87,6 +87,11 @@ void nn_dir_sort(nn_dir *dir) {
     qsort(dir->names, dir->count, sizeof *dir->names, by_name);
 }
 
+bool nn_dir_regular(const char *name) {
+  const size_t at = offsetof(struct dirent64, d_name);
+  return ((const struct dirent64 *)(const void *)(name - at))->d_type == DT_REG;
+}
+
 /* core.readdir(path): the entries of a directory, in no order. */
 static int dir_readdir(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);

@@ -76,14 +76,19 @@ static bool exists(const nn_dir *dir, const char *name) {
   return fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Opens an entry if it is on `nsfs`, the device of all namespaces, and so safe
-   to open. The kernel tells a network namespace from others when it is asked
-   for the id. */
+/* Opens an entry if it is on `nsfs`, the device of all namespaces. What is no
+   regular file, a symbolic link say, is only opened if it leads there; for the
+   others that look is saved. The kernel tells a network namespace from others
+   when it is asked for the id. */
 static int open_entry(const nn_dir *dir, const char *name, dev_t nsfs,
                       struct stat *st) {
-  if (fstatat(dir->fd, name, st, 0) != 0 || st->st_dev != nsfs)
+  if (!nn_dir_regular(name) &&
+      (fstatat(dir->fd, name, st, 0) != 0 || st->st_dev != nsfs))
     return -1;
-  return openat(dir->fd, name, O_RDONLY | O_CLOEXEC);
+  int fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0 && (fstat(fd, st) != 0 || st->st_dev != nsfs))
+    nn_close(&fd);
+  return fd;
 }
 
 /* Pushes { name=, inode=, id=, stale= } for an entry of the directory. Pushes

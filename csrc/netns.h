@@ -89,6 +89,7 @@ typedef struct nn_dir {
 nn_dir *nn_dir_push(lua_State *L);
 int nn_dir_read(nn_dir *dir, const char *path); /* 0 or an errno */
 void nn_dir_sort(nn_dir *dir);             /* by bytes */
+bool nn_dir_regular(const char *name);     /* one of dir->names */
 void nn_dir_close(nn_dir *dir);
 
 /* enter.c: leaving the thread's namespace, and coming back. If the thread
