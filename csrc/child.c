@@ -49,25 +49,35 @@ CHILD static void mount_sys(const nn_job *job) {
   struct statfs old;
   if (statfs("/sys", &old) != 0)
     return; /* none to replace */
-  unsigned flags = old.f_flags & ST_RDONLY ? MOUNT_ATTR_RDONLY : 0;
-  int fs = (int)syscall(SYS_fsopen, "sysfs", FSOPEN_CLOEXEC), mnt = -1;
+  unsigned flags = old.f_flags & ST_RDONLY ? NN_MOUNT_ATTR_RDONLY : 0;
+  int fs = (int)syscall(SYS_fsopen, "sysfs", NN_FSOPEN_CLOEXEC), mnt = -1;
   if (fs < 0 && errno == ENOSYS) { /* valgrind, for one: over the old one */
     mount(job->label, "/sys", "sysfs", flags != 0 ? MS_RDONLY : 0, NULL);
     return;
   }
   if (fs >= 0 &&
-      syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "source", job->label, 0) ==
+      syscall(SYS_fsconfig, fs, NN_FSCONFIG_SET_STRING, "source", job->label, 0) ==
           0 &&
-      syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-    mnt = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, flags);
+      syscall(SYS_fsconfig, fs, NN_FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+    mnt = (int)syscall(SYS_fsmount, fs, NN_FSMOUNT_CLOEXEC, flags);
   if (mnt < 0 && (errno == EPERM || errno == EACCES || errno == ENODEV))
     return;
   if (mnt < 0)
     fail(job, NN_STEP_SYSFS);
   umount2("/sys", MNT_DETACH);
   if (syscall(SYS_move_mount, mnt, "", AT_FDCWD, "/sys",
-              MOVE_MOUNT_F_EMPTY_PATH) != 0)
+              NN_MOVE_MOUNT_F_EMPTY_PATH) != 0)
     fail(job, NN_STEP_SYSFS);
+}
+
+/* strerror(3) may look for a translation. */
+CHILD static const char *describe(int err) {
+#ifdef __GLIBC__
+  const char *text = strerrordesc_np(err);
+#else
+  const char *text = strerror(err); /* musl's is a table */
+#endif
+  return text != NULL ? text : "unknown error";
 }
 
 CHILD static void say(const char *text) {
@@ -80,9 +90,9 @@ CHILD static void say(const char *text) {
 CHILD static void bind_etc(const nn_job *job) {
   for (const nn_bind *bind = job->binds; bind->source != NULL; bind++)
     if (mount(bind->source, bind->target, "none", MS_BIND, NULL) != 0) {
-      const char *reason = strerrordesc_np(errno); /* translates nothing */
+      const char *reason = describe(errno);
       say(bind->complaint);
-      say(reason != NULL ? reason : "unknown error");
+      say(reason);
       say("\n");
     }
 }

@@ -1,6 +1,5 @@
 /* dir.c - a directory read whole, with one system call for some thousand
    entries. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,6 +11,17 @@
 
 #define TYPE "netns.dir"
 #define CHUNK 32768 /* the kernel writes at most INT_MAX, libc asks for this */
+
+/* What getdents64(2) writes. */
+struct entry {
+  uint64_t ino;
+  int64_t next;
+  unsigned short length;
+  unsigned char type;
+  char name[];
+};
+
+#define REGULAR 8 /* DT_REG of <dirent.h> */
 
 nn_dir *nn_dir_push(lua_State *L) {
   nn_dir *dir = lua_newuserdata(L, sizeof *dir);
@@ -69,15 +79,15 @@ int nn_dir_read(nn_dir *dir, const char *path) {
   if (err != 0)
     return err;
   for (size_t at = 0; at < used; entries++)
-    at += ((struct dirent64 *)(void *)(dir->block + at))->d_reclen;
+    at += ((struct entry *)(void *)(dir->block + at))->length;
   dir->names = calloc(entries + 1, sizeof *dir->names);
   if (dir->names == NULL)
     return ENOMEM;
   for (size_t at = 0; at < used;) {
-    struct dirent64 *entry = (void *)(dir->block + at);
-    if (!is_dots(entry->d_name))
-      dir->names[dir->count++] = entry->d_name;
-    at += entry->d_reclen;
+    struct entry *entry = (void *)(dir->block + at);
+    if (!is_dots(entry->name))
+      dir->names[dir->count++] = entry->name;
+    at += entry->length;
   }
   return 0;
 }
@@ -88,8 +98,8 @@ void nn_dir_sort(nn_dir *dir) {
 }
 
 bool nn_dir_regular(const char *name) {
-  const size_t at = offsetof(struct dirent64, d_name);
-  return ((const struct dirent64 *)(const void *)(name - at))->d_type == DT_REG;
+  const size_t at = offsetof(struct entry, name);
+  return ((const struct entry *)(const void *)(name - at))->type == REGULAR;
 }
 
 /* core.readdir(path): the entries of a directory, in no order. */

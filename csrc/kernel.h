@@ -1,5 +1,6 @@
 /* kernel.h - numbers and structures of the kernel's interface that are newer
-   than the headers of the oldest system we build on (Debian 12, Linux 6.1). */
+   than the headers of a system we build on: Debian 12 (Linux 6.1), or Alpine,
+   whose musl leaves more to others. */
 #ifndef NN_KERNEL_H
 #define NN_KERNEL_H
 
@@ -28,9 +29,23 @@ struct nn_pidfd_info {
 #define NN_SO_NETNS_COOKIE 71
 
 /* statx(2) and statmount(2): what a mount is, without reading mountinfo */
-#define NN_STATX_MNT_ID_UNIQUE 0x4000U /* 6.8 */
-#define NN_SYS_STATMOUNT 457           /* 6.8 */
+#define NN_STATX_INO 0x100U
+#define NN_STATX_MNT_ID_UNIQUE 0x4000U    /* 6.8 */
+#define NN_STATX_ATTR_MOUNT_ROOT 0x2000U  /* 5.8 */
+#define NN_SYS_STATMOUNT 457              /* 6.8 */
 #define NN_STATMOUNT_MNT_BASIC 2U
+
+struct nn_statx {
+  uint32_t mask, blksize;
+  uint64_t attributes;
+  uint32_t nlink, uid, gid;
+  uint16_t mode, spare;
+  uint64_t ino, size, blocks, attributes_mask;
+  uint64_t times[8];
+  uint32_t rdev[2], dev[2];
+  uint64_t mnt_id, rest[13];
+};
+_Static_assert(sizeof(struct nn_statx) == 256, "as the kernel has it");
 
 struct nn_mnt_id_req {
   uint32_t size, spare;
@@ -56,7 +71,15 @@ struct nn_statmount {
 #define NN_FAN_MNT_DETACH 0x02000000U
 #define NN_FAN_EVENT_INFO_TYPE_MNT 7
 
-/* prctl and descriptors */
+/* fsopen(2), fsconfig(2), fsmount(2), move_mount(2): 5.2 */
+#define NN_FSOPEN_CLOEXEC 1
+#define NN_FSCONFIG_SET_STRING 1
+#define NN_FSCONFIG_CMD_CREATE 6
+#define NN_FSMOUNT_CLOEXEC 1
+#define NN_MOUNT_ATTR_RDONLY 1
+#define NN_MOVE_MOUNT_F_EMPTY_PATH 4
+
+/* close_range(2): 5.11 */
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif

@@ -50,14 +50,15 @@ static struct path path_of(const char *name) {
    MS_SHARED|MS_REC does, also when there is nothing to change). False where
    the kernel cannot say (before 6.8). */
 static bool is_shared(void) {
-  struct statx sx;
+  struct nn_statx sx;
   struct nn_statmount sm;
   struct nn_mnt_id_req req = {.size = 24, .param = NN_STATMOUNT_MNT_BASIC};
-  if (statx(AT_FDCWD, NN_RUN_DIR, 0, NN_STATX_MNT_ID_UNIQUE, &sx) != 0 ||
-      !(sx.stx_mask & NN_STATX_MNT_ID_UNIQUE) ||
-      !(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+  if (syscall(SYS_statx, AT_FDCWD, NN_RUN_DIR, 0, NN_STATX_MNT_ID_UNIQUE,
+              &sx) != 0 ||
+      !(sx.mask & NN_STATX_MNT_ID_UNIQUE) ||
+      !(sx.attributes & NN_STATX_ATTR_MOUNT_ROOT))
     return false;
-  req.mnt_id = sx.stx_mnt_id;
+  req.mnt_id = sx.mnt_id;
   return syscall(NN_SYS_STATMOUNT, &req, &sm, sizeof sm, 0) == 0 &&
          (sm.mnt_propagation & MS_SHARED) != 0;
 }

@@ -26,8 +26,8 @@ extern char **environ;
 typedef struct nn_process {
   int pidfd; /* -1 when closed */
   pid_t pid;
-  bool ended;
-  int status; /* as wait(2) has it, once it has ended */
+  bool ended, exited; /* exited: not killed by a signal */
+  int code;           /* the exit status, or the number of the signal */
 } nn_process;
 
 static const char *step_text(int step) {
@@ -146,15 +146,17 @@ static int take_status(nn_process *process) {
       err = errno;
       break;
     }
-  if (err == 0)
-    process->status = info.si_code == CLD_EXITED
-                          ? W_EXITCODE(info.si_status, 0)
-                          : W_EXITCODE(0, info.si_status);
-  else if (ioctl(process->pidfd, NN_PIDFD_GET_INFO, &exit) == 0 &&
-           exit.mask & NN_PIDFD_INFO_EXIT)
-    process->status = exit.exit_code;
-  else
+  if (err == 0) {
+    process->exited = info.si_code == CLD_EXITED;
+    process->code = info.si_status;
+  } else if (ioctl(process->pidfd, NN_PIDFD_GET_INFO, &exit) == 0 &&
+             exit.mask & NN_PIDFD_INFO_EXIT) {
+    process->exited = WIFEXITED(exit.exit_code);
+    process->code = process->exited ? WEXITSTATUS(exit.exit_code)
+                                    : WTERMSIG(exit.exit_code);
+  } else {
     return err;
+  }
   process->ended = true;
   return 0;
 }
@@ -232,14 +234,12 @@ static int process_wait(lua_State *L) {
     if (err != 0 && err != EINTR)
       return nn_fail(L, err, "wait for process %d", (int)process->pid);
   }
-  bool exited = WIFEXITED(process->status);
-  int code = exited ? WEXITSTATUS(process->status) : WTERMSIG(process->status);
-  if (exited && code == 0)
+  if (process->exited && process->code == 0)
     lua_pushboolean(L, true);
   else
     lua_pushnil(L);
-  lua_pushstring(L, exited ? "exit" : "signal");
-  lua_pushinteger(L, code);
+  lua_pushstring(L, process->exited ? "exit" : "signal");
+  lua_pushinteger(L, process->code);
   return 3;
 }
 

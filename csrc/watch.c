@@ -11,6 +11,7 @@
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -267,11 +268,12 @@ static int watch_mounts(lua_State *L) {
    false for a file that is no namespace, nil for none. */
 static int watch_mount_of(lua_State *L) {
   char path[sizeof NN_RUN_DIR + 1 + NN_NAME_MAX];
-  struct statx sx;
+  struct nn_statx sx;
   snprintf(path, sizeof path, NN_RUN_DIR "/%s", luaL_checkstring(L, 1));
   int fd = nn_open_at(AT_FDCWD, path);
-  int failed = fd < 0 || statx(fd, "", AT_EMPTY_PATH,
-                               STATX_INO | NN_STATX_MNT_ID_UNIQUE, &sx) != 0;
+  bool failed =
+      fd < 0 || syscall(SYS_statx, fd, "", AT_EMPTY_PATH,
+                        NN_STATX_INO | NN_STATX_MNT_ID_UNIQUE, &sx) != 0;
   nn_close(&fd);
   if (failed) {
     struct stat st;
@@ -281,10 +283,9 @@ static int watch_mount_of(lua_State *L) {
       lua_pushnil(L);
     return 1;
   }
-  lua_pushinteger(L, (lua_Integer)sx.stx_ino);
-  lua_pushinteger(L, sx.stx_mask & NN_STATX_MNT_ID_UNIQUE
-                         ? (lua_Integer)sx.stx_mnt_id
-                         : 0);
+  bool unique = (sx.mask & NN_STATX_MNT_ID_UNIQUE) != 0;
+  lua_pushinteger(L, (lua_Integer)sx.ino);
+  lua_pushinteger(L, unique ? (lua_Integer)sx.mnt_id : 0);
   return 2;
 }
 

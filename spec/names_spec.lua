@@ -146,6 +146,16 @@ describe("add that fails at a step", function()
     end)
   end
 
+  it("says so when the thread cannot be brought back, and gives no name",
+    function()
+      local name = t.name()
+      local output = t.script(([[
+        print(pcall(require "netns".add, %q))
+      ]]):format(name), t.failing("setns", "EPERM"))
+      assert.matches("^false\t.*this thread could not be brought back", output)
+      assert.is_nil(listed(name))
+    end)
+
   it("leaves a directory alone whose bind cannot be made shared", function()
     -- a directory of names that is no mount yet, in a mount namespace
     local output = t.script([[
