@@ -54,10 +54,10 @@ build = {
     },
     ["netns.init"] = "lua/netns/init.lua",
     ["netns.all"] = "lua/netns/all.lua",
+    ["netns.check"] = "lua/netns/check.lua",
     ["netns.ids"] = "lua/netns/ids.lua",
     ["netns.monitor"] = "lua/netns/monitor.lua",
     ["netns.names"] = "lua/netns/names.lua",
-    ["netns.options"] = "lua/netns/options.lua",
     ["netns.programs"] = "lua/netns/programs.lua",
   },
 }

@@ -131,17 +131,33 @@ static nn_ns *push_opened(lua_State *L, int arg, const char *what) {
   return NULL;
 }
 
-nn_ns *nn_ns_arg(lua_State *L, int arg, const char *what) {
+/* What is wrong with the type of a NS argument; NULL if nothing is. */
+static const char *type_problem(lua_State *L, int arg) {
   int type = lua_type(L, arg);
-  if (type != LUA_TNUMBER && type != LUA_TSTRING) {
-    if (luaL_testudata(L, arg, NN_NS) == NULL)
-      luaL_argerror(L, arg,
-                    lua_pushfstring(L,
-                                    "namespace (handle, name, path or process "
-                                    "id) expected, got %s",
-                                    luaL_typename(L, arg)));
-    return nn_ns_check(L, arg);
-  }
+  if (type == LUA_TSTRING || type == LUA_TNUMBER)
+    return NULL;
+  nn_ns *ns = luaL_testudata(L, arg, NN_NS);
+  if (ns == NULL)
+    return lua_pushfstring(L,
+                           "namespace (handle, name, path or process id) "
+                           "expected, got %s",
+                           luaL_typename(L, arg));
+  return ns->fd < 0 ? "handle is closed" : NULL;
+}
+
+/* core.ns_problem(value): the same for Lua; nil if nothing is wrong. */
+static int handle_problem(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushstring(L, type_problem(L, 1));
+  return 1;
+}
+
+nn_ns *nn_ns_arg(lua_State *L, int arg, const char *what) {
+  const char *problem = type_problem(L, arg);
+  if (problem != NULL)
+    luaL_argerror(L, arg, problem);
+  if (lua_type(L, arg) == LUA_TUSERDATA)
+    return lua_touserdata(L, arg);
   nn_ns *ns = push_opened(L, arg, what);
   if (ns != NULL) {
     ns->temporary = true;
@@ -337,6 +353,7 @@ void nn_open_handle(lua_State *L) {
                                        {"current", handle_current},
                                        {"new", handle_new},
                                        {"label", handle_label},
+                                       {"ns_problem", handle_problem},
                                        {NULL, NULL}};
   static const luaL_Reg shared[] = {
       {"inode", ns_inode}, {"cookie", ns_cookie}, {NULL, NULL}};

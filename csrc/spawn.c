@@ -54,21 +54,17 @@ static void *alloc(lua_State *L, size_t count, size_t size) {
   return memset(lua_newuserdata(L, count * size), 0, count * size);
 }
 
-/* The argv at `arg`, an array of strings. Pushes what it allocates. */
-static char **check_argv(lua_State *L, int arg) {
+/* The argv at `arg`, an array of strings, which keeps them. */
+static char **push_argv(lua_State *L, int arg) {
   luaL_checktype(L, arg, LUA_TTABLE);
   size_t count = lua_rawlen(L, arg);
-  luaL_argcheck(L, count > 0, arg, "a program expected");
+  luaL_argcheck(L, count > 0, arg, "empty");
   char **argv = alloc(L, count + 1, sizeof *argv);
   for (size_t i = 0; i < count; i++) {
-    size_t len;
-    if (lua_rawgeti(L, arg, (lua_Integer)i + 1) != LUA_TSTRING)
-      luaL_argerror(L, arg,
-                    lua_pushfstring(L, "element %d: string expected, got %s",
-                                    (int)i + 1, luaL_typename(L, -1)));
-    argv[i] = (char *)lua_tolstring(L, -1, &len);
-    luaL_argcheck(L, strlen(argv[i]) == len, arg, "a string has a NUL byte");
-    lua_pop(L, 1); /* the table keeps it */
+    lua_rawgeti(L, arg, (lua_Integer)i + 1);
+    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, arg, "not all strings");
+    argv[i] = (char *)lua_tostring(L, -1);
+    lua_pop(L, 1);
   }
   return argv;
 }
@@ -184,14 +180,15 @@ static int run(nn_job *job, nn_process *process, int *step) {
   return report.err;
 }
 
-/* core.spawn(NS, argv, mounts): starts a program; a netns.process. */
+/* core.spawn(NS, argv, mounts): starts a program; a netns.process. The argv has
+   been checked. */
 static int spawn_spawn(lua_State *L) {
   int step;
   char vrf[4096];
   nn_job job = {.mounts = lua_toboolean(L, 3), .env = environ};
   job.parent = getpid();
   lua_settop(L, 3);
-  job.argv = check_argv(L, 2);
+  job.argv = push_argv(L, 2);
   nn_ns *ns = nn_ns_arg(L, 1, "exec");
   if (ns == NULL)
     return 3;

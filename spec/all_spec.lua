@@ -126,6 +126,9 @@ describe("all", function()
     assert.error_matches(
       function() netns.all.exec({ "true" }, { only = 5 }) end,
       "bad option 'only' to 'all.exec' %(pattern or function expected")
-    assert.has_error(function() netns.all.exec {} end)
+    assert.error_matches(function() netns.all.exec {} end,
+      "bad argument 'argv' to 'all.exec' %(a program expected%)")
+    assert.error_matches(function() netns.all.call() end,
+      "bad argument 'fn' to 'all.call' %(function expected, got nil%)")
   end)
 end)

@@ -144,6 +144,8 @@ describe("a handle", function()
       assert.error_matches(call, "handle is closed")
     end
     assert.is_false(ns == ns:close())
+    assert.error_matches(function() netns.id(ns) end,
+      "bad argument 'NS' to 'id' %(handle is closed%)")
   end)
 
   it("when collected closes its descriptor, and its namespace goes", function()

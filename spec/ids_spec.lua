@@ -102,14 +102,14 @@ describe("ids", function()
       assert.matches("is not in 0 to 2147483647", message)
       assert.equal(errno.EINVAL, code)
     end
+    for _, id in ipairs { "x", 1.5, {}, true } do
+      assert.error_matches(function() netns.set(a, id) end,
+        "bad argument 'id' to 'set' %(integer or \"auto\" expected")
+    end
     assert.equal(0x7fffffff, netns.set(a, 0x7fffffff))
     assert.same({ 0x7fffffff }, ids_of(assert(netns.list_id())))
     a:close()
     t.eventually(function() return #netns.list_id() == 0 end)
-    for _, id in ipairs { "x", 1.5, {}, true } do
-      assert.error_matches(function() netns.set(a, id) end,
-        "bad id to 'set' %(integer or \"auto\" expected")
-    end
     assert.has_error(function() netns.set("x") end)
   end)
 

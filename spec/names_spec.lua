@@ -99,7 +99,7 @@ describe("add", function()
       assert.error_matches(function() netns.add(value) end,
         "bad argument #1 to .*add.*string expected")
       assert.error_matches(function() netns.delete(value) end,
-        "bad argument #1 to .*string expected")
+        "bad argument 'name' to 'delete' %(string expected")
       assert.error_matches(function() netns.attach(value, 1) end,
         "bad argument #1 to .*attach.*string expected")
     end
@@ -422,7 +422,7 @@ describe("delete", function()
     assert.error_matches(function() netns.delete("x", { wait = -1 }) end,
       "bad option 'wait' to 'delete'")
     assert.error_matches(function() netns.delete("x", 5) end,
-      "bad options to 'delete'")
+      "bad argument 'opts' to 'delete' %(table expected, got number")
   end)
 end)
 

@@ -4,10 +4,10 @@
 -- `errno`. The option `only`, a pattern or a function, selects names.
 -- @module netns.all
 
+local check = require "netns.check"
 local core = require "netns.core"
 local ids = require "netns.ids"
 local names = require "netns.names"
-local options = require "netns.options"
 local programs = require "netns.programs"
 
 local all = {}
@@ -51,7 +51,8 @@ local EXEC = {
 -- @treturn[2] string message
 -- @treturn[2] integer errno
 function all.exec(argv, opts)
-  opts = options.check("all.exec", opts, EXEC)
+  check.argv("all.exec", argv)
+  opts = check.options("all.exec", opts, EXEC)
   return each(opts.only, function(name, result)
     if not opts.quiet then
       io.stdout:write("\nnetns: ", name, "\n")
@@ -76,7 +77,8 @@ local CALL = { only = "pattern or function" }
 -- @treturn[2] string message
 -- @treturn[2] integer errno
 function all.call(fn, opts)
-  opts = options.check("all.call", opts, CALL)
+  check.callable("all.call", fn)
+  opts = check.options("all.call", opts, CALL)
   return each(opts.only, function(name, result)
     local NS, err, number = core.open(name)
     if not NS then return nil, err, number end
@@ -105,7 +107,7 @@ local DELETE = {
 -- @treturn[2] string message
 -- @treturn[2] integer errno
 function all.delete(opts)
-  opts = options.check("all.delete", opts, DELETE)
+  opts = check.options("all.delete", opts, DELETE)
   return each(opts.only, function(name)
     return names.delete(name, { kill = opts.kill, wait = opts.wait })
   end)
@@ -121,9 +123,9 @@ end
 -- @treturn[2] integer errno
 function all.set(id, opts)
   if id ~= "auto" then
-    error("bad argument #1 to 'all.set' (\"auto\" expected)", 2)
+    error("bad argument 'id' to 'all.set' (\"auto\" expected)", 2)
   end
-  opts = options.check("all.set", opts, CALL)
+  opts = check.options("all.set", opts, CALL)
   return each(opts.only, function(name, result)
     local message, errno
     result.id, message, errno = ids.id(nil, name)

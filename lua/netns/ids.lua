@@ -2,8 +2,8 @@
 -- or nil for the calling thread's namespace.
 -- @module netns
 
+local check = require "netns.check"
 local core = require "netns.core"
-local options = require "netns.options"
 
 local ids = {}
 
@@ -35,10 +35,12 @@ end
 -- @treturn[2] integer errno: EEXIST if the namespace has an id, or another has
 -- this one; EINVAL
 function ids.set(viewpoint, NS, id)
+  if viewpoint then check.namespace("set", viewpoint) end
+  check.namespace("set", NS)
   if id == "auto" then
     id = -1
   elseif type(id) ~= "number" or id % 1 ~= 0 then
-    error(("bad id to 'set' (integer or \"auto\" expected, got %s)")
+    error(("bad argument 'id' to 'set' (integer or \"auto\" expected, got %s)")
       :format(type(id) == "string" and ("%q"):format(id) or type(id)), 2)
   elseif id < 0 or id > MAX then
     return nil, ("set: id %.0f is not in 0 to %d"):format(id, MAX),
@@ -61,6 +63,8 @@ end
 -- @treturn[2] string message
 -- @treturn[2] integer errno: ENODATA if it has none
 function ids.id(viewpoint, NS)
+  if viewpoint then check.namespace("id", viewpoint) end
+  check.namespace("id", NS)
   return with(viewpoint, "id", function(rtnl)
     local id, message, errno = core.id_of(rtnl, NS, nil, "id")
     if id == false then
@@ -227,7 +231,8 @@ local LIST = { target_nsid = "id", nsid = "id" }
 -- @treturn[2] string message
 -- @treturn[2] integer errno: ENOENT, EINVAL if there is no such id
 function ids.list(viewpoint, opts)
-  opts = options.check("list_id", opts, LIST)
+  if viewpoint then check.namespace("list_id", viewpoint) end
+  opts = check.options("list_id", opts, LIST)
   return with(viewpoint, "list_id", function(rtnl)
     if opts.nsid then return list_one(rtnl, opts.target_nsid, opts.nsid) end
     return list_all(rtnl, opts.target_nsid)

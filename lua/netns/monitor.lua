@@ -7,9 +7,9 @@
 -- wait, the descriptor is kept readable.
 -- @classmod netns.monitor
 
+local check = require "netns.check"
 local core = require "netns.core"
 local ids = require "netns.ids"
-local options = require "netns.options"
 
 local Monitor = {}
 Monitor.__index = Monitor
@@ -344,7 +344,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] integer errno
 return function(opts)
-  opts = options.check("monitor", opts, OPTIONS)
+  opts = check.options("monitor", opts, OPTIONS)
   local watch, message, errno = core.watch(true)
   if not watch then return nil, message, errno end
   local self = setmetatable({

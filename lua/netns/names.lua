@@ -1,8 +1,8 @@
 --- Taking names away, and waiting for the namespaces to go.
 -- @module netns
 
+local check = require "netns.check"
 local core = require "netns.core"
-local options = require "netns.options"
 
 local names = {}
 
@@ -112,9 +112,10 @@ end
 -- @treturn[2] integer errno: ENOENT, EPERM; EBUSY if the caller is inside;
 -- ETIMEDOUT if the namespace is still there, with what holds it
 function names.delete(name, opts)
-  opts = options.check("delete", opts, DELETE)
+  check.name("delete", name)
+  opts = check.options("delete", opts, DELETE)
   if not opts.kill and not opts.wait then return core.remove(name) end
-  if type(name) ~= "string" or name:find "/" then return core.remove(name) end
+  if name:find "/" then return core.remove(name) end -- no name
   local NS = core.open(name)
   if not NS then return core.remove(name) end -- a leftover, or nothing
   local ok, message, errno = true, nil, nil

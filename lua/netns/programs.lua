@@ -1,8 +1,8 @@
 --- Programs in a namespace.
 -- @module netns
 
+local check = require "netns.check"
 local core = require "netns.core"
-local options = require "netns.options"
 
 local programs = {}
 
@@ -23,7 +23,9 @@ local EXEC = { mounts = "boolean" }
 -- @treturn[2] string message, which names the step that failed
 -- @treturn[2] integer errno
 function programs.exec(NS, argv, opts)
-  opts = options.check("exec", opts, EXEC)
+  check.namespace("exec", NS)
+  check.argv("exec", argv)
+  opts = check.options("exec", opts, EXEC)
   local process, message, errno = core.spawn(NS, argv, opts.mounts ~= false)
   if not process then return nil, message, errno end
   local ok, how, code = process:wait()

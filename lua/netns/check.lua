@@ -1,0 +1,89 @@
+-- Arguments and tables of options, checked the same way everywhere: a wrong
+-- type or an unknown key is a mistake in the program, so it raises an error
+-- that names the argument or the key, at the caller of the public function.
+
+local core = require "netns.core"
+
+local check = {}
+
+local LEVEL = 4 -- raise, the check, the public function, its caller
+
+local function raise(text, ...)
+  error(text:format(...), LEVEL)
+end
+
+local function wrong(name, what, problem, ...)
+  error(("bad argument '%s' to '%s' (%s)")
+    :format(name, what, problem:format(...)), LEVEL)
+end
+
+--- A namespace: a handle that is open, a name, a path or a process id.
+function check.namespace(what, value)
+  local problem = core.ns_problem(value)
+  if problem then wrong("NS", what, "%s", problem) end
+end
+
+function check.name(what, value)
+  if type(value) ~= "string" then
+    wrong("name", what, "string expected, got %s", type(value))
+  end
+end
+
+function check.callable(what, value)
+  local meta = getmetatable(value)
+  if type(value) ~= "function" and not (meta and meta.__call) then
+    wrong("fn", what, "function expected, got %s", type(value))
+  end
+end
+
+--- The command line of a program.
+function check.argv(what, argv)
+  if type(argv) ~= "table" then
+    wrong("argv", what, "table expected, got %s", type(argv))
+  elseif #argv == 0 then
+    wrong("argv", what, "a program expected")
+  end
+  for i = 1, #argv do
+    if type(argv[i]) ~= "string" then
+      wrong("argv", what, "element %d: string expected, got %s", i,
+        type(argv[i]))
+    elseif argv[i]:find("\0", 1, true) then
+      wrong("argv", what, "element %d has a NUL byte", i)
+    end
+  end
+end
+
+-- What is more than a type of Lua: how it is called, and how it is told.
+local kinds = {
+  ["pattern or function"] = function(value)
+    return type(value) == "string" or type(value) == "function"
+  end,
+  seconds = function(value) return type(value) == "number" and value >= 0 end,
+  id = function(value)
+    return type(value) == "number" and value % 1 == 0 and value >= 0
+      and value <= 0x7fffffff
+  end,
+}
+
+--- Returns `opts`, or an empty table for nil, with every key known to `known`,
+-- a table from keys to kinds.
+function check.options(what, opts, known)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then
+    wrong("opts", what, "table expected, got %s", type(opts))
+  end
+  for key, value in pairs(opts) do
+    local kind = known[key]
+    if kind == nil then
+      raise("unknown option '%s' to '%s'", tostring(key), what)
+    end
+    local is = kinds[kind]
+    if is and not is(value) or not is and type(value) ~= kind then
+      raise("bad option '%s' to '%s' (%s expected, got %s)", key, what, kind,
+        type(value))
+    end
+  end
+  return opts
+end
+
+return check
