@@ -147,25 +147,18 @@ describe("exec", function()
     local own = t.must "grep ^0:: /proc/self/cgroup":sub(4)
     local group = (root .. own .. "/" .. t.name()):gsub("//+", "/")
     t.must("mkdir -p %s/vrf/red", group)
-    local function joined(command)
-      return t.must("sh -c 'echo $$ >%s/vrf/red/cgroup.procs; %s'",
-        group, command)
-    end
-    assert.matches("/vrf/red$", joined "grep ^0:: /proc/self/cgroup")
+    -- what is run behind this is in the VRF first
+    local joined = ("sh -c 'echo $$ >%s/vrf/red/cgroup.procs; exec \"$@\"' -")
+      :format(group)
+    local look = "grep ^0:: /proc/self/cgroup"
+    assert.matches("/vrf/red$", t.must(joined .. " " .. look))
     local name = t.name()
     assert(netns.add(name)):close()
-    local ip = joined(("ip netns exec %s grep ^0:: /proc/self/cgroup")
-      :format(name))
-    assert.not_matches("/vrf/", ip)
-    local script = os.tmpname()
-    local file = assert(io.open(script, "w"))
-    file:write(("package.path, package.cpath = %q, %q\n")
-      :format(package.path, package.cpath), ([[
+    local ip = t.must("%s ip netns exec %s %s", joined, name, look)
+    assert.not_matches("/vrf/red", ip)
+    assert.equal(ip, (t.script(([[
       require "netns".exec(%q, { "grep", "^0::", "/proc/self/cgroup" })
-    ]]):format(name))
-    file:close()
-    assert.equal(ip, joined(t.lua .. " " .. script))
-    os.remove(script)
+    ]]):format(name), joined)))
     assert(netns.delete(name))
     t.eventually(function() -- a process leaves its cgroup after its end
       return select(2, t.sh(

@@ -202,6 +202,14 @@ describe("list_id", function()
     holds(3000, 7)
   end)
 
+  it("is complete with 5000 ids", function()
+    holds(5000, 1)
+  end)
+
+  it("is complete with 5000 ids seven apart", function()
+    holds(5000, 7)
+  end)
+
   it("finds ids that are far from others if something leads to them",
     function()
       local output = t.script([[

@@ -98,6 +98,40 @@ for way, fanotify in pairs(ways) do
         assert.equal(40, #events(mon))
       end)
 
+    test("keeps in step with many who add and delete at once", nil,
+      function(mon)
+        local prefix = t.name()
+        local writers = {}
+        for i = 1, 3 do
+          writers[i] = t.background(([[
+            local netns = require "netns"
+            math.randomseed(%d)
+            for _ = 1, 100 do
+              local name = %q .. math.random(4)
+              local ns = netns.add(name)
+              if ns then ns:close() else netns.delete(name) end
+            end
+          ]]):format(i, prefix))
+        end
+        local there, count = {}, 0
+        for event in function() return mon:read(1) end do
+          count = count + 1
+          -- never twice the same of a name
+          assert.not_equal(event.action == "add", there[event.name] or false)
+          there[event.name] = event.action == "add"
+        end
+        for _, writer in ipairs(writers) do assert(writer:close()) end
+        local left = {}
+        for name, is in pairs(there) do
+          if is then left[#left + 1] = name end
+        end
+        table.sort(left)
+        assert.same(left, netns.names())
+        assert.is_true(count > 20)
+        netns.all.delete()
+        assert.equal(#left, #events(mon))
+      end)
+
     test("does not report a leftover that comes and goes", nil, function(mon)
       local name = t.name()
       t.must("touch /run/netns/%s; rm /run/netns/%s", name, name)

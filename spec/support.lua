@@ -13,7 +13,7 @@ random:close()
 --- A name that no other test, and no other run of the suite, uses.
 function support.name()
   count = count + 1
-  return prefix .. count
+  return ("%s%04d"):format(prefix, count) -- in the order of their making
 end
 
 --- Runs a shell command; what it printed, and its exit status.
@@ -84,25 +84,32 @@ function support.sleeper(NS)
   return pid
 end
 
--- Calls fn with the path of a file that holds a Lua script.
-local function with_script(text, fn)
-  local file = os.tmpname()
-  local out = assert(io.open(file, "w"))
-  out:write(("package.path, package.cpath = %q, %q\n")
+-- The path of a new file with a Lua script, for whoever runs it to remove.
+local function write_script(text)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(("package.path, package.cpath = %q, %q\n")
     :format(package.path, package.cpath), text)
-  out:close()
-  support.must("chmod 644 %s", file)
-  local output, code = fn(file)
-  os.remove(file)
-  return output, code
+  file:close()
+  support.must("chmod 644 %s", path)
+  return path
+end
+
+--- Starts a Lua script in a process of its own; a file to close, which waits.
+function support.background(text)
+  local path = write_script(text)
+  return assert(io.popen(("%s %s; status=$?; rm %s; exit $status")
+    :format(support.lua, path, path)))
 end
 
 --- Runs a Lua script in a process of its own; its output and status. `before`
 -- is put in front of the command line, `lua` is what runs the script.
 function support.script(text, before, lua)
-  return with_script(text, function(file)
-    return support.sh("%s %s %s", before or "", lua or support.lua, file)
-  end)
+  local path = write_script(text)
+  local output, code =
+    support.sh("%s %s %s", before or "", lua or support.lua, path)
+  os.remove(path)
+  return output, code
 end
 
 -- In front of a command: a mount namespace without a directory of names.
