@@ -95,11 +95,12 @@ local function write_script(text)
   return path
 end
 
---- Starts a Lua script in a process of its own; a file to close, which waits.
-function support.background(text)
+--- Starts a Lua script in a process of its own; a file with what it prints,
+-- whose closing waits for it.
+function support.background(text, before)
   local path = write_script(text)
-  return assert(io.popen(("%s %s; status=$?; rm %s; exit $status")
-    :format(support.lua, path, path)))
+  return assert(io.popen(("%s %s %s; status=$?; rm %s; exit $status")
+    :format(before or "", support.lua, path, path)))
 end
 
 --- Runs a Lua script in a process of its own; its output and status. `before`
@@ -128,11 +129,8 @@ end
 support.host = package.cpath:match "([^;]*)/%?%.so" .. "/host"
 support.lua = os.getenv "NETNS_SPEC_LUA" or "lua" .. _VERSION:match "%d%.%d"
 
---- Runs a Lua script as an ordinary user.
-function support.as_nobody(text)
-  return support.script(text,
-    "setpriv --reuid 65534 --regid 65534 --clear-groups")
-end
+-- In front of a command: runs it as an ordinary user.
+support.nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups"
 
 local function read(path)
   local file = assert(io.open(path))

@@ -8,7 +8,7 @@ describe("an ordinary user", function()
     local name = t.name()
     local ns <close> = assert(netns.add(name))
     assert(netns.set(ns, 9))
-    local output = t.as_nobody [[
+    local output = t.script([[
       local netns = require "netns"
       for _, entry in ipairs(assert(netns.list())) do
         print(entry.name, entry.id, entry.inode)
@@ -17,7 +17,7 @@ describe("an ordinary user", function()
       print(netns.id(netns.names()[1]), netns.list_id()[1].nsid)
       local ns = assert(netns.open(netns.names()[1]))
       print(ns:inode() == netns.inode(netns.names()[1]))
-    ]]
+    ]], t.nobody)
     assert.equal(("%s\t9\t%d\n1\t0\n9\t9\ntrue")
       :format(name, ns:inode()), output)
     assert(netns.delete(name))
@@ -26,7 +26,7 @@ describe("an ordinary user", function()
   it("is told EPERM or EACCES by name, and nothing is lost", function()
     local name = t.name()
     assert(netns.add(name)):close()
-    local output = t.as_nobody(([[
+    local output = t.script(([[
       local netns = require "netns"
       local core = require "netns.core"
       local name = %q
@@ -58,7 +58,7 @@ describe("an ordinary user", function()
           math.type(errno), type(message))
         assert(home == core.readlink "/proc/thread-self/ns/net")
       end
-    ]]):format(name))
+    ]]):format(name), t.nobody)
     local count = 0
     for line in output:gmatch "[^\n]+" do
       assert.matches("^[%a ]+\tnil\ttrue\tinteger\tstring$", line)
@@ -67,5 +67,26 @@ describe("an ordinary user", function()
     assert.equal(12, count)
     assert.same({ name }, netns.names())
     assert(netns.delete(name))
+  end)
+
+  it("may monitor names", function()
+    local name = t.name()
+    local reader = t.background([[
+      local netns = require "netns"
+      local mon = assert(netns.monitor { timeout = 60 })
+      print "ready"
+      io.stdout:flush()
+      for _ = 1, 2 do
+        local event = assert(mon:read())
+        print(event.action, event.name)
+        io.stdout:flush()
+      end
+    ]], t.nobody)
+    assert.equal("ready", reader:read())
+    assert(netns.add(name)):close()
+    assert.equal("add\t" .. name, reader:read())
+    assert(netns.delete(name))
+    assert.equal("delete\t" .. name, reader:read())
+    assert.is_true(reader:close())
   end)
 end)
