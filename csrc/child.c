@@ -106,6 +106,12 @@ CHILD static void make_mounts(const nn_job *job) {
   bind_etc(job);
 }
 
+/* Whether the search for a program goes on after this. */
+CHILD static bool is_elsewhere(int err) {
+  return err == ENOENT || err == ENOTDIR || err == ENAMETOOLONG ||
+         err == ESTALE || err == ENODEV || err == ETIMEDOUT;
+}
+
 /* As execvp(3) does: a program found but not executable is remembered while
    the search goes on, and a file that is no program is given to the shell. */
 CHILD static _Noreturn void execute(const nn_job *job) {
@@ -118,7 +124,7 @@ CHILD static _Noreturn void execute(const nn_job *job) {
     }
     if (errno == EACCES)
       err = EACCES;
-    else if (errno != ENOENT && errno != ENOTDIR) {
+    else if (!is_elsewhere(errno)) {
       err = errno;
       break;
     }
@@ -131,7 +137,8 @@ CHILD int nn_child(void *arg) {
   const nn_job *job = arg;
   sigset_t none;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != job->parent)
+  int parent = getppid(); /* 0 if it is not in our process namespace */
+  if (parent != job->parent && parent != 0)
     _exit(127); /* it died before the line above */
   reset_signals();
   if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0)

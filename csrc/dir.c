@@ -76,8 +76,10 @@ int nn_dir_read(nn_dir *dir, const char *path) {
   if (dir->fd < 0)
     return errno;
   int err = read_block(dir, &used);
-  if (err != 0)
+  if (err != 0) {
+    nn_dir_close(dir);
     return err;
+  }
   for (size_t at = 0; at < used; entries++)
     at += ((struct entry *)(void *)(dir->block + at))->length;
   dir->names = calloc(entries + 1, sizeof *dir->names);

@@ -125,6 +125,22 @@ int nn_create(lua_State *L, nn_ns *ns) {
   return err;
 }
 
+static bool is_callable(lua_State *L, int arg) {
+  if (lua_isfunction(L, arg))
+    return true;
+  if (luaL_getmetafield(L, arg, "__call") == LUA_TNIL)
+    return false;
+  lua_pop(L, 1);
+  return true;
+}
+
+/* core.callable(value): whether it is a function, or like one. */
+static int enter_callable(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushboolean(L, is_callable(L, 1));
+  return 1;
+}
+
 /***
 Runs a function on this thread inside a namespace. Sockets it makes stay in
 the namespace. It cannot yield. The thread is back whether it returns or
@@ -140,10 +156,8 @@ says so. See setns(2).
 @treturn[2] integer errno
 */
 static int enter_call(lua_State *L) {
-  if (!luaL_getmetafield(L, 2, "__call"))
+  if (!is_callable(L, 2))
     luaL_checktype(L, 2, LUA_TFUNCTION);
-  else
-    lua_pop(L, 1);
   nn_ns *ns = nn_ns_arg(L, 1, "call");
   if (ns == NULL)
     return 3;
@@ -279,24 +293,42 @@ static bool sysctl_path(const char *key, size_t len, char *path, size_t size) {
          path[at + len - 1] != '/';
 }
 
+/* The kernel writes a value by one read(2), whatever its length. */
+#define SYSCTL_MAX (128 * 1024)
+
 struct sysctl_job {
   const char *path;
-  bool writing;
-  size_t len;         /* to write, or read */
-  char buffer[16384]; /* the kernel reads and writes no more than a page */
+  const char *value; /* to write, or NULL to read into the buffer */
+  char *buffer;
+  size_t len;
 };
+
+/* The kernel takes a page at a time, as from `cat`. */
+static int write_all(int fd, const char *value, size_t len) {
+  do {
+    ssize_t n = write(fd, value, len);
+    if (n < 0)
+      return errno;
+    value += n;
+    len -= (size_t)n;
+  } while (len > 0);
+  return 0;
+}
 
 /* Inside throughout: some sysctls look at the namespace of the writer. */
 static int sysctl_io(void *arg) {
   struct sysctl_job *job = arg;
-  int flags = (job->writing ? O_WRONLY : O_RDONLY) | O_CLOEXEC;
-  int fd = open(job->path, flags);
+  int err = 0;
+  int fd = open(job->path, (job->value ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
   if (fd < 0)
     return errno;
-  ssize_t n = job->writing ? write(fd, job->buffer, job->len)
-                           : read(fd, job->buffer, sizeof job->buffer);
-  int err = n < 0 ? errno : 0;
-  job->len = n < 0 ? 0 : (size_t)n;
+  if (job->value != NULL) {
+    err = write_all(fd, job->value, job->len);
+  } else {
+    ssize_t n = read(fd, job->buffer, SYSCTL_MAX);
+    err = n < 0 ? errno : n == SYSCTL_MAX ? EOVERFLOW : 0;
+    job->len = n < 0 ? 0 : (size_t)n;
+  }
   nn_close(&fd);
   return err;
 }
@@ -320,20 +352,19 @@ static int enter_sysctl(lua_State *L) {
   size_t len;
   const char *key = luaL_checklstring(L, 2, &len);
   bool valid = sysctl_path(key, len, path, sizeof path);
-  struct sysctl_job job = {.path = path, .writing = !lua_isnoneornil(L, 3)};
-  if (job.writing) {
-    const char *value = luaL_checklstring(L, 3, &job.len);
-    luaL_argcheck(L, job.len <= sizeof job.buffer, 3, "value is too long");
-    memcpy(job.buffer, value, job.len);
-  }
+  struct sysctl_job job = {.path = path};
+  if (!lua_isnoneornil(L, 3))
+    job.value = luaL_checklstring(L, 3, &job.len);
   nn_ns *ns = nn_ns_arg(L, 1, "sysctl");
   if (ns == NULL)
     return 3;
+  if (job.value == NULL)
+    job.buffer = lua_newuserdata(L, SYSCTL_MAX);
   int err = valid ? nn_inside(L, ns->fd, sysctl_io, &job) : EINVAL;
   nn_ns_done(ns);
   if (err != 0)
     return nn_fail(L, err, "sysctl %s \"%s\"", nn_ns_label(L, 1), key);
-  if (job.writing) {
+  if (job.value != NULL) {
     lua_pushboolean(L, true);
     return 1;
   }
@@ -348,6 +379,8 @@ void nn_open_enter(lua_State *L) {
                                        {"socket", enter_socket},
                                        {"sysctl", enter_sysctl},
                                        {NULL, NULL}};
+  static const luaL_Reg module[] = {{"callable", enter_callable},
+                                    {NULL, NULL}};
   static const luaL_Reg methods[] = {{"fd", socket_fd},
                                      {"detach", socket_detach},
                                      {"close", socket_close},
@@ -361,5 +394,6 @@ void nn_open_enter(lua_State *L) {
   nn_newtype(L, SOCKET, methods, meta);
   nn_newtype(L, SELF, none, self_meta);
   open_self(L);
+  luaL_setfuncs(L, module, 0);
   nn_ns_functions(L, functions);
 }

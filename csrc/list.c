@@ -82,6 +82,7 @@ static bool exists(const nn_dir *dir, const char *name) {
    when it is asked for the id. */
 static int open_entry(const nn_dir *dir, const char *name, dev_t nsfs,
                       struct stat *st) {
+  errno = EINVAL;
   if (!nn_dir_regular(name) &&
       (fstatat(dir->fd, name, st, 0) != 0 || st->st_dev != nsfs))
     return -1;
@@ -97,6 +98,10 @@ static int push_entry(lua_State *L, const nn_dir *dir, const char *name,
                       dev_t nsfs, nn_rtnl *rtnl, nn_ack *ack) {
   struct stat st;
   int fd = open_entry(dir, name, nsfs, &st);
+  if (fd < 0 && nn_exhausted(errno)) {
+    ack->err = errno;
+    return -1;
+  }
   if (fd < 0 && !exists(dir, name))
     return 0;
   int id = -1;

@@ -198,9 +198,11 @@ static int unmount_name(const char *path) {
   struct statfs fs;
   if (lstat(path, &st) != 0)
     return errno;
+  int races = 0; /* lost to others who unmount it: then look again */
   while (!S_ISLNK(st.st_mode) && statfs(path, &fs) == 0 &&
          fs.f_type == NSFS_MAGIC)
-    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0)
+    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 &&
+        (errno != EINVAL || ++races > 3))
       return errno;
   return 0;
 }

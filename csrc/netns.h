@@ -30,6 +30,8 @@
 int nn_fail(lua_State *L, int err, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
 void nn_close(int *fd); /* closes and forgets; keeps errno */
+/* Whether an errno tells of this process or the machine, not of the file. */
+bool nn_exhausted(int err);
 lua_Integer nn_checkint(lua_State *L, int arg, lua_Integer min,
                         lua_Integer max);
 /* Seconds at `arg` (none, nil: -1, for ever) as milliseconds, rounded up. */

@@ -131,11 +131,13 @@ The processes of every name, in one walk.
 static int procs_all_pids(lua_State *L) {
   nn_dir *names = nn_dir_push(L), *dir = nn_dir_push(L);
   int err = nn_dir_read(names, NN_RUN_DIR);
-  if (err != 0 && err != ENOENT)
-    return nn_fail(L, err, "pids: " NN_RUN_DIR);
-  err = read_processes(dir);
-  if (err != 0)
-    return nn_fail(L, err, "pids: /proc");
+  if (err == 0 || err == ENOENT)
+    err = read_processes(dir);
+  if (err != 0) {
+    nn_dir_close(names);
+    nn_dir_close(dir);
+    return nn_fail(L, err, "pids");
+  }
   struct named *named =
       lua_newuserdata(L, (names->count + 1) * sizeof *named);
   size_t count = push_named(L, names, named);

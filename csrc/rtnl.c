@@ -49,13 +49,16 @@ int nn_rtnl_open(void *arg) {
   if (rtnl->buffer == NULL)
     return ENOMEM;
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (fd < 0)
-    return errno;
-  rtnl->fd = fd;
   /* It picks an address for us, as events pass over a socket that has none,
      and lets nobody else send to it. */
-  if (connect(fd, (const struct sockaddr *)&kernel, sizeof kernel) != 0)
-    return errno;
+  if (fd < 0 ||
+      connect(fd, (const struct sockaddr *)&kernel, sizeof kernel) != 0) {
+    int err = errno;
+    nn_close(&fd);
+    nn_rtnl_close(rtnl);
+    return err;
+  }
+  rtnl->fd = fd;
   setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
   /* without this the kernel ignores the target of an nsid dump */
   setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);

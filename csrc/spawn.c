@@ -165,9 +165,15 @@ static int run(nn_job *job, nn_process *process, int *step) {
   *step = NN_STEP_CLONE;
   if (pipe2(ends, O_CLOEXEC) != 0)
     return errno;
-  job->report = ends[1];
-  int err = start(job, process, &process->pidfd);
+  /* above what the child takes for its standard streams */
+  job->report = fcntl(ends[1], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   nn_close(&ends[1]);
+  if (job->report < 0) {
+    nn_close(&ends[0]);
+    return errno;
+  }
+  int err = start(job, process, &process->pidfd);
+  nn_close(&job->report);
   do
     n = err == 0 ? read(ends[0], &report, sizeof report) : 0;
   while (n < 0 && errno == EINTR);

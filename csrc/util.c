@@ -29,6 +29,10 @@ void nn_close(int *fd) {
   errno = saved;
 }
 
+bool nn_exhausted(int err) {
+  return err == EMFILE || err == ENFILE || err == ENOMEM;
+}
+
 lua_Integer nn_checkint(lua_State *L, int arg, lua_Integer min,
                         lua_Integer max) {
   lua_Integer n = luaL_checkinteger(L, arg);

@@ -121,7 +121,10 @@ static int watch_open(lua_State *L) {
   }
   if (err == 0)
     err = watch_dir(watch, &changed);
-  return err == 0 ? 1 : nn_fail(L, err, "monitor " NN_RUN_DIR);
+  if (err == 0)
+    return 1;
+  close_watch(watch);
+  return nn_fail(L, err, "monitor " NN_RUN_DIR);
 }
 
 static int watch_fd(lua_State *L) {
@@ -265,7 +268,8 @@ static int watch_mounts(lua_State *L) {
 
 /* core.mount_of(name): the inode of the namespace that a name opens, and the
    id of the mount that makes it so (0 where the kernel has no unique ids);
-   false for a file that is no namespace, nil for none. */
+   false for a file that is no namespace, nil for none; nil, message, errno if
+   there is no way to know. */
 static int watch_mount_of(lua_State *L) {
   char path[sizeof NN_RUN_DIR + 1 + NN_NAME_MAX];
   struct nn_statx sx;
@@ -274,7 +278,10 @@ static int watch_mount_of(lua_State *L) {
   bool failed =
       fd < 0 || syscall(SYS_statx, fd, "", AT_EMPTY_PATH,
                         NN_STATX_INO | NN_STATX_MNT_ID_UNIQUE, &sx) != 0;
+  int err = errno;
   nn_close(&fd);
+  if (failed && nn_exhausted(err))
+    return nn_fail(L, err, "monitor");
   if (failed) {
     struct stat st;
     if (lstat(path, &st) == 0)

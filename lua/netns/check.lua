@@ -30,8 +30,7 @@ function check.name(what, value)
 end
 
 function check.callable(what, value)
-  local meta = getmetatable(value)
-  if type(value) ~= "function" and not (meta and meta.__call) then
+  if not core.callable(value) then
     wrong("fn", what, "function expected, got %s", type(value))
   end
 end

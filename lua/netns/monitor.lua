@@ -16,7 +16,7 @@ Monitor.__index = Monitor
 Monitor.__name = "netns.monitor"
 
 -- self.known    name -> { inode=, mount= }: those that were reported
--- self.mounts   mount -> name, where mounts have unique ids
+-- self.mounts   mount -> set of names, where mounts have unique ids
 -- self.waiting  name -> "file" for a file that is no namespace (yet), "gone" if
 --               it went before it could be looked at
 -- self.passing  mount -> true: of those mounted, not known, and there yet
@@ -29,19 +29,28 @@ local function emit(self, event)
 end
 
 local function forget(self, name)
-  local known = self.known[name]
-  if known.mount ~= 0 then self.mounts[known.mount] = nil end
+  local mount = self.known[name].mount
+  local names = self.mounts[mount]
+  if names then
+    names[name] = nil
+    if not next(names) then self.mounts[mount] = nil end
+  end
   self.known[name] = nil
   emit(self, { action = "delete", name = name })
 end
 
 -- Looks whether a name can be opened. `coming`: its file was just made.
 local function look(self, name, coming)
-  local inode, mount = core.mount_of(name)
-  if inode then
+  local inode, mount, errno = core.mount_of(name)
+  if errno then
+    self.failure = { mount, errno }
+  elseif inode then
     self.waiting[name] = nil
     self.known[name] = { inode = inode, mount = mount }
-    if mount ~= 0 then self.mounts[mount] = name end
+    if mount ~= 0 then
+      self.mounts[mount] = self.mounts[mount] or {}
+      self.mounts[mount][name] = true -- several if one is a symbolic link
+    end
     self.passing[mount] = nil
     emit(self, { action = "add", name = name })
   elseif inode == false then
@@ -53,8 +62,12 @@ end
 
 -- Looks at a name that was reported: it may be a leftover by now, or another.
 local function look_again(self, name)
-  local inode, mount = core.mount_of(name)
+  local inode, mount, errno = core.mount_of(name)
   local known = self.known[name]
+  if errno then
+    self.failure = { mount, errno }
+    return
+  end
   if inode == known.inode and mount == known.mount then return end
   forget(self, name)
   look(self, name, false)
@@ -145,8 +158,9 @@ local function note_mounts(self, mounted, unmounted)
   end
   if mounted[1] then look_at_waiting(self) end
   for _, mount in ipairs(unmounted) do
-    local name = self.mounts[mount]
-    if name then look_again(self, name) end
+    for _, name in ipairs(sorted_keys(self.mounts[mount] or {})) do
+      look_again(self, name)
+    end
     if self.passing[mount] then
       self.passing[mount] = nil
       self.passed = self.passed + 1
@@ -223,7 +237,7 @@ local function read_ids(self)
 end
 
 -- Turns what the sources have to say into events.
-local function drain(self)
+local function read_sources(self)
   local ok, moved, lost, message, errno
   local ids_lost = false
   ok, moved, lost = read_names(self)
@@ -232,13 +246,25 @@ local function drain(self)
     ok, ids_lost, errno = read_ids(self)
     if not ok then return nil, ids_lost, errno end
   end
-  if lost or ids_lost then emit(self, { action = "resync" }) end
-  if lost or moved then
+  if lost or ids_lost or self.behind then emit(self, { action = "resync" }) end
+  if lost or moved or self.behind then
     ok, message, errno = scan_names(self)
     if not ok then return nil, message, errno end
   end
-  if ids_lost then return scan_ids(self) end
+  if self.listener and (ids_lost or self.behind) then return scan_ids(self) end
   return true
+end
+
+-- The same; what could not be looked at, for want of a descriptor say, is made
+-- good as if events had been lost.
+local function drain(self)
+  self.failure = nil
+  local ok, message, errno = read_sources(self)
+  if ok and self.failure then
+    ok, message, errno = nil, self.failure[1], self.failure[2]
+  end
+  self.behind = not ok
+  return ok, message, errno
 end
 
 -- Takes the first event out of the queue, and keeps the descriptor readable as

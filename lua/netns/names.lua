@@ -7,6 +7,7 @@ local core = require "netns.core"
 local names = {}
 
 local DELETE = { kill = "boolean", wait = "seconds" }
+local SHOWN = 10 -- of what holds a namespace
 local PATIENCE = 10 -- seconds for killed processes to end
 
 -- What keeps the namespace with this inode alive, as far as this process may
@@ -40,6 +41,14 @@ local function holders(inode)
     mounts:close()
   end
   return found
+end
+
+-- " by a, b and 7 more"
+local function list(found)
+  if not found[1] then return "" end
+  local more = #found - SHOWN
+  return " by " .. table.concat(found, ", ", 1, math.min(#found, SHOWN))
+    .. (more > 0 and (" and %d more"):format(more) or "")
 end
 
 -- Something to wait for the end of a namespace with: a socket in a namespace of
@@ -93,9 +102,8 @@ local function remove_and_wait(name, NS, timeout)
   if ok then ok, message, errno = await_end(rtnl, timeout) end
   rtnl:close()
   if ok ~= false then return ok, message, errno end
-  local held = table.concat(holders(inode), ", ")
   return nil, ("delete %q: the name is gone, the namespace is still held%s")
-    :format(name, held ~= "" and " by " .. held or ""), core.errno.ETIMEDOUT
+    :format(name, list(holders(inode))), core.errno.ETIMEDOUT
 end
 
 --- Takes a name away: `ip netns delete NAME`. The namespace itself goes with
