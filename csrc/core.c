@@ -13,7 +13,9 @@ static void push_errnos(lua_State *L) {
                 {"EBUSY", EBUSY},           {"EEXIST", EEXIST},
                 {"EINVAL", EINVAL},         {"ENOSPC", ENOSPC},
                 {"ENODATA", ENODATA},       {"ETIMEDOUT", ETIMEDOUT},
-                {"EOPNOTSUPP", EOPNOTSUPP}, {"ECHILD", ECHILD}};
+                {"EOPNOTSUPP", EOPNOTSUPP}, {"ECHILD", ECHILD},
+                {"EMFILE", EMFILE},         {"ENFILE", ENFILE},
+                {"ENOMEM", ENOMEM}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof errnos / sizeof *errnos; i++) {
     lua_pushinteger(L, errnos[i].number);

@@ -7,7 +7,6 @@ call, socket, sysctl, and the making of new namespaces.
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -27,7 +26,7 @@ call, socket, sysctl, and the making of new namespaces.
 typedef struct nn_self {
   int pidfd;
   pid_t tid;
-  dev_t nsfs; /* the device of all namespaces, for as long as Linux runs */
+  dev_t nsfs; /* the device of all namespaces, once it is known */
 } nn_self;
 
 static pid_t thread_id(void) {
@@ -37,16 +36,11 @@ static pid_t thread_id(void) {
 static void open_self(lua_State *L) {
   nn_self *self = lua_newuserdata(L, sizeof *self);
   self->pidfd = -1;
+  self->nsfs = 0;
   luaL_setmetatable(L, SELF);
   self->tid = thread_id();
   self->pidfd = (int)syscall(SYS_pidfd_open, self->tid, NN_PIDFD_THREAD);
   lua_rawsetp(L, LUA_REGISTRYINDEX, (const void *)nn_home);
-  struct stat st = {.st_dev = 0};
-  int home = nn_home(L);
-  if (home >= 0)
-    fstat(home, &st);
-  nn_close(&home);
-  self->nsfs = st.st_dev;
 }
 
 static int self_gc(lua_State *L) {
@@ -63,7 +57,15 @@ static nn_self *get_self(lua_State *L) {
 }
 
 dev_t nn_nsfs(lua_State *L) {
-  return get_self(L)->nsfs;
+  nn_self *self = get_self(L);
+  struct stat st;
+  if (self->nsfs == 0) {
+    int home = nn_home(L);
+    if (home >= 0 && fstat(home, &st) == 0)
+      self->nsfs = st.st_dev;
+    nn_close(&home);
+  }
+  return self->nsfs;
 }
 
 int nn_home(lua_State *L) {
@@ -92,6 +94,7 @@ static int leave(int home) {
 }
 
 static int lost(lua_State *L, int err) {
+  lua_settop(L, 0); /* there may be no room for more */
   return luaL_error(L,
                     "this thread could not be brought back to its network "
                     "namespace and is in another one now: %s",
@@ -112,7 +115,10 @@ int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg) {
 
 int nn_create(lua_State *L, nn_ns *ns) {
   int home = nn_home(L);
-  if (home < 0 || unshare(CLONE_NEWNET) != 0) {
+  /* The way home is tried first: it is closed to a user namespace that does
+     not own the network namespace it was started in. */
+  if (home < 0 || setns(home, CLONE_NEWNET) != 0 ||
+      unshare(CLONE_NEWNET) != 0) {
     int err = errno;
     nn_close(&home);
     return err;

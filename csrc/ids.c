@@ -243,11 +243,11 @@ static int ids_listen(lua_State *L) {
 static int ids_events(lua_State *L) {
   nn_rtnl *rtnl = nn_rtnl_check(L, 1);
   struct pollfd ready = {.fd = rtnl->fd, .events = POLLIN};
+  int timeout = nn_opttimeout(L, 2), left;
   bool overflow = false;
   lua_Integer n = 0;
-  int left;
   lua_newtable(L);
-  poll(&ready, 1, nn_opttimeout(L, 2));
+  poll(&ready, 1, timeout);
   while ((left = nn_rtnl_poll(rtnl)) != 0) {
     const struct nlmsghdr *msg;
     if (left == -ENOBUFS)

@@ -4,7 +4,6 @@ list.c: the names are read: names, list, identify.
 */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "netns.h"
@@ -145,8 +144,12 @@ static int list_list(lua_State *L) {
   lua_Integer n = 0;
   nn_dir *dir = push_names(L, &err);
   nn_rtnl *rtnl = nn_rtnl_push(L);
-  if (err != 0)
+  if (err == 0 && nsfs == 0)
+    err = EMFILE; /* what keeps one from opening one's own namespace */
+  if (err != 0) {
+    nn_dir_close(dir);
     return nn_fail(L, err, "list: " NN_RUN_DIR);
+  }
   nn_dir_sort(dir);
   lua_createtable(L, (int)dir->count, 0);
   if (dir->count > 0)

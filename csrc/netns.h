@@ -99,7 +99,7 @@ void nn_dir_close(nn_dir *dir);
 
 /* A descriptor of the namespace the calling thread is in, or -1 and errno. */
 int nn_home(lua_State *L);
-/* The device that all namespaces are on. */
+/* The device that all namespaces are on; 0 if it cannot be told. */
 dev_t nn_nsfs(lua_State *L);
 /* Runs `job`, which is C and returns 0 or an errno, inside namespace `fd`. */
 int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg);

@@ -26,7 +26,7 @@ procs.c: the processes of namespaces, by a walk through /proc.
 static ino_t net_of(int proc, const char *pid) {
   static const char prefix[] = "net:[";
   char path[64], text[64];
-  strcpy(stpcpy(path, pid), "/ns/net"); /* a number from getdents fits */
+  strcpy(stpcpy(path, pid), "/ns/net"); /* see is_pid: it fits */
   ssize_t len = readlinkat(proc, path, text, sizeof text - 1);
   if (len < 0)
     return 0;
@@ -36,12 +36,17 @@ static ino_t net_of(int proc, const char *pid) {
   return (ino_t)strtoul(text + sizeof prefix - 1, NULL, 10);
 }
 
+static bool is_pid(const char *name) {
+  size_t digits = strspn(name, "0123456789");
+  return digits > 0 && digits < 12 && name[digits] == '\0';
+}
+
 /* Reads /proc and leaves the processes, ascending as the kernel lists them. */
 static int read_processes(nn_dir *dir) {
   size_t kept = 0;
   int err = nn_dir_read(dir, "/proc");
   for (size_t i = 0; i < dir->count; i++)
-    if (dir->names[i][0] >= '1' && dir->names[i][0] <= '9')
+    if (is_pid(dir->names[i]))
       dir->names[kept++] = dir->names[i];
   dir->count = kept;
   return err;
@@ -94,6 +99,8 @@ static size_t push_named(lua_State *L, const nn_dir *names,
   for (size_t i = 0; i < names->count; i++) {
     if (fstatat(names->fd, names->names[i], &st, 0) != 0)
       continue;
+    if (st.st_dev != nn_nsfs(L))
+      st.st_ino = 0; /* a leftover has no processes */
     named[count++] = (struct named){st.st_ino, names->names[i]};
     lua_newtable(L);
     lua_setfield(L, -2, names->names[i]);
@@ -176,6 +183,15 @@ static bool is_vital(int pid) {
   return pid == 1 || pid == getpid();
 }
 
+/* Whether the numbers in /proc are those that system calls take from us: it may
+   be of another process namespace. */
+static bool is_our_proc(int proc) {
+  char link[32];
+  ssize_t len = readlinkat(proc, "self", link, sizeof link - 1);
+  link[len < 0 ? 0 : len] = '\0';
+  return atoi(link) == getpid();
+}
+
 /* Sends SIGKILL to a process if it is in namespace `ino`, without a chance to
    hit another that has got its number meanwhile. *fd becomes a pidfd of it, -1
    if it is not there any more. 0 or an errno. */
@@ -203,6 +219,10 @@ static int kill_round(nn_dir *dir, ino_t ino, int64_t deadline, int *found) {
     int fd;
     if (net_of(dir->fd, dir->names[i]) != ino)
       continue;
+    if (is_vital(atoi(dir->names[i]))) {
+      err = EBUSY;
+      break;
+    }
     err = kill_in(dir->fd, dir->names[i], ino, &fd);
     if (fd < 0)
       continue;
@@ -227,6 +247,8 @@ static int procs_kill(lua_State *L) {
     return 3;
   nn_dir *dir = nn_dir_push(L);
   err = read_processes(dir);
+  if (err == 0 && !is_our_proc(dir->fd))
+    err = EXDEV;
   for (size_t i = 0; err == 0 && i < dir->count; i++)
     if (is_vital(atoi(dir->names[i])) &&
         net_of(dir->fd, dir->names[i]) == ns->ino)
@@ -239,6 +261,9 @@ static int procs_kill(lua_State *L) {
   nn_ns_done(ns);
   if (err == EBUSY)
     return nn_fail(L, err, "kill %s: the caller or process 1 is in it",
+                   nn_ns_label(L, 1));
+  if (err == EXDEV)
+    return nn_fail(L, err, "kill %s: /proc is of another process namespace",
                    nn_ns_label(L, 1));
   if (err != 0)
     return nn_fail(L, err, "kill %s", nn_ns_label(L, 1));

@@ -203,7 +203,9 @@ static int spawn_spawn(lua_State *L) {
   job.vrf = nn_vrf_exit(vrf, sizeof vrf) ? vrf : NULL;
   job.binds = push_binds(L, job.mounts ? ns->name : "");
   job.programs = push_programs(L, job.argv[0]);
-  size_t count = lua_rawlen(L, 2);
+  size_t count = 0;
+  while (job.argv[count] != NULL)
+    count++;
   job.shell = alloc(L, count + 2, sizeof *job.shell);
   job.shell[0] = (char *)"/bin/sh";
   memcpy(job.shell + 2, job.argv + 1, count * sizeof *job.shell);

@@ -104,16 +104,25 @@ describe("call", function()
   end)
 
   it("says so when the thread cannot be brought back", function()
-    -- the second setns, which is the one home, made to fail
+    -- two are for the new one (the way home is tried first), two for the call
     local output = t.script([[
       local netns = require "netns"
       local ns = assert(netns.new())
       print(pcall(ns.call, ns, function() return "result" end))
       print(pcall(netns.all.call, function() return "result" end))
-    ]], t.failing("setns", "EPERM", 3))
+    ]], t.failing("setns", "EPERM", 4))
     assert.matches("^false\t.*this thread could not be brought back to its "
       .. "network namespace and is in another one now: "
       .. "Operation not permitted", output)
+  end)
+
+  it("makes no namespace from which there would be no way home", function()
+    local output = t.script([[
+      local netns = require "netns"
+      local home = netns.current()
+      print(select(3, netns.new()), netns.current() == home)
+    ]], "unshare --user --map-root-user")
+    assert.equal("1\ttrue", output)
   end)
 
   it("goes home where /proc is not to be had", function()
@@ -227,6 +236,15 @@ describe("sysctl", function()
         key:find "/" and key or key:gsub("%.", "/")))
     end
     assert(netns.delete(name))
+  end)
+
+  it("writes and reads values longer than a page whole", function()
+    local ns <close> = assert(netns.new())
+    local ports = {}
+    for i = 1, 8000 do ports[i] = tostring(i * 2) end
+    local value = table.concat(ports, ",")
+    assert.is_true(ns:sysctl("net.ipv4.ip_local_reserved_ports", value))
+    assert.equal(value, ns:sysctl "net.ipv4.ip_local_reserved_ports")
   end)
 
   it("refuses keys that do not belong to a namespace", function()

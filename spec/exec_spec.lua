@@ -191,6 +191,20 @@ describe("exec", function()
     t.must("rm -r %s", dir)
   end)
 
+  it("goes on behind what is no directory in PATH", function()
+    local output = t.script([[
+      print(require "netns".exec("/proc/self/ns/net", { "true" }))
+    ]], ("env PATH=%s:/etc/passwd::$PATH"):format(("/long"):rep(1000)))
+    assert.equal("true\texit\t0", output)
+  end)
+
+  it("works where children go to a process namespace of their own", function()
+    local output = t.script([[
+      print(require "netns".exec("/proc/self/ns/net", { "true" }))
+    ]], "unshare --pid")
+    assert.equal("true\texit\t0", output)
+  end)
+
   it("says what could not be started, and leaves nothing", function()
     local name = t.name()
     local ns <close> = assert(netns.add(name))

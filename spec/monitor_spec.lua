@@ -142,6 +142,18 @@ for way, fanotify in pairs(ways) do
       assert.same({}, events(mon))
     end)
 
+    test("tells a symbolic link to a name from the name", nil, function(mon)
+      local name, alias = t.name(), t.name()
+      assert(netns.add(name)):close()
+      t.must("ln -s /run/netns/%s /run/netns/%s", name, alias)
+      assert.same({ "add " .. name, "add " .. alias }, events(mon))
+      assert(netns.delete(alias))
+      assert.same({ "delete " .. alias }, events(mon))
+      t.must("umount /run/netns/%s", name)
+      assert.same({ "delete " .. name }, events(mon))
+      assert(netns.delete(name))
+    end)
+
     test("reports what came and went before it was read", nil, function(mon)
       local name = t.name()
       for _ = 1, 3 do

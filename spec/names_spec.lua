@@ -151,7 +151,7 @@ describe("add that fails at a step", function()
       local name = t.name()
       local output = t.script(([[
         print(pcall(require "netns".add, %q))
-      ]]):format(name), t.failing("setns", "EPERM"))
+      ]]):format(name), t.failing("setns", "EPERM", 2))
       assert.matches("^false\t.*this thread could not be brought back", output)
       assert.is_nil(listed(name))
     end)
@@ -458,6 +458,41 @@ describe("list and names", function()
     assert.same({ name = name, stale = true }, listed(name))
     assert.equal(errno.EINVAL, (select(3, netns.open(name))))
     assert.is_true(netns.delete(name))
+  end)
+end)
+
+describe("a process without descriptors", function()
+  t.guard(before_each, after_each)
+
+  it("is told so, and takes no name for a leftover", function()
+    local output = t.script([[
+      local netns = require "netns"
+      local E = netns.errno.EMFILE
+      for i = 1, 3 do netns.add("v" .. i):close() end
+      local mon = netns.monitor()
+      local held = {}
+      repeat held[#held + 1] = io.open "/dev/null" until #held == 60
+        or not io.open "/dev/null"
+      collectgarbage "stop"
+      for free = 0, 3 do
+        for i = 1, free do held[#held]:close() held[#held] = nil end
+        local list, _, errno = netns.list()
+        if list then
+          for _, entry in ipairs(list) do assert(not entry.stale) end
+        else
+          assert(errno == E)
+        end
+        local ids, _, number = netns.list_id()
+        assert(ids or number == E)
+        for i = 1, free do held[#held + 1] = assert(io.open "/dev/null") end
+      end
+      local ok, _, errno = netns.delete("v1", { kill = true, wait = 1 })
+      assert(not ok and errno == E)
+      for _, file in ipairs(held) do file:close() end
+      collectgarbage()
+      print(#netns.list(), #netns.names(), mon:read(0))
+    ]], t.no_names .. " prlimit --nofile=64 ")
+    assert.matches("^3\t3\tnil\tmonitor: no event", output)
   end)
 end)
 

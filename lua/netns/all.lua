@@ -51,7 +51,7 @@ local EXEC = {
 -- @treturn[2] string message
 -- @treturn[2] integer errno
 function all.exec(argv, opts)
-  check.argv("all.exec", argv)
+  argv = check.argv("all.exec", argv)
   opts = check.options("all.exec", opts, EXEC)
   return each(opts.only, function(name, result)
     if not opts.quiet then

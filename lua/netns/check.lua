@@ -35,20 +35,29 @@ function check.callable(what, value)
   end
 end
 
---- The command line of a program.
+--- The command line of a program: a copy, which nobody else changes.
 function check.argv(what, argv)
   if type(argv) ~= "table" then
     wrong("argv", what, "table expected, got %s", type(argv))
   elseif #argv == 0 then
     wrong("argv", what, "a program expected")
   end
+  local copy = {}
   for i = 1, #argv do
-    if type(argv[i]) ~= "string" then
-      wrong("argv", what, "element %d: string expected, got %s", i,
-        type(argv[i]))
-    elseif argv[i]:find("\0", 1, true) then
+    local word = argv[i]
+    if type(word) ~= "string" then
+      wrong("argv", what, "element %d: string expected, got %s", i, type(word))
+    elseif word:find("\0", 1, true) then
       wrong("argv", what, "element %d has a NUL byte", i)
     end
+    copy[i] = word
+  end
+  return copy
+end
+
+function check.seconds(what, value)
+  if type(value) ~= "number" or value ~= value or value < 0 then
+    wrong("timeout", what, "seconds expected, got %s", type(value))
   end
 end
 

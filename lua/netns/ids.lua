@@ -49,9 +49,11 @@ function ids.set(viewpoint, NS, id)
   return with(viewpoint, "set", function(rtnl)
     local ok, message, errno = core.id_set(rtnl, NS, id)
     if not ok then return nil, message, errno end
-    if id >= 0 then return id end
+    if id >= 0 then return math.floor(id) end
     -- the kernel tells its own choice only when asked
-    return core.id_of(rtnl, NS, nil, "set")
+    id, message, errno = core.id_of(rtnl, NS, nil, "set")
+    if id == false then return nil, "set: it went again", core.errno.ENODATA end
+    return id, message, errno
   end)
 end
 
@@ -88,19 +90,29 @@ local function note(found, nsid, current, name)
   entry.name = entry.name or name
 end
 
+-- What keeps one from looking at all, as against what is not there any more.
+local exhausted = {
+  [core.errno.EMFILE] = true, [core.errno.ENFILE] = true,
+  [core.errno.ENOMEM] = true,
+}
+
 -- One NS that may have an id; one that has gone meanwhile has not. Remembers
 -- the one that is the target itself.
 local function note_namespace(rtnl, found, target, NS, name)
-  local nsid, current = core.id_of(rtnl, NS, target, "list_id")
+  local nsid, current, errno = core.id_of(rtnl, NS, target, "list_id")
+  if exhausted[errno] then return nil, current, errno end
   if nsid then note(found, nsid, current, name) end
   if target and current == target then found.target = NS end
+  return true
 end
 
 local function note_names(rtnl, found, target)
   local names, message, errno = core.names()
   if not names then return nil, message, errno end
   for _, name in ipairs(names) do
-    note_namespace(rtnl, found, target, name, name)
+    local ok
+    ok, message, errno = note_namespace(rtnl, found, target, name, name)
+    if not ok then return nil, message, errno end
   end
   return true
 end
@@ -109,15 +121,19 @@ end
 local function note_users(rtnl, found, target)
   local processes, message, errno = core.net_inodes()
   if not processes then return nil, message, errno end
-  for _, pid in pairs(processes) do
-    note_namespace(rtnl, found, target, pid)
-  end
-  local self = tonumber(core.readlink "/proc/self")
-  for _, fd in ipairs(core.readdir "/proc/self/fd" or {}) do
+  local users = {}
+  for _, pid in pairs(processes) do users[#users + 1] = pid end
+  local self = tonumber((core.readlink "/proc/self"))
+  for _, fd in ipairs(self and core.readdir "/proc/self/fd" or {}) do
     local inode, how = core.held(self, tonumber(fd))
     if how == "descriptor" and not processes[inode] then
-      note_namespace(rtnl, found, target, "/proc/self/fd/" .. fd)
+      users[#users + 1] = "/proc/self/fd/" .. fd
     end
+  end
+  for _, NS in ipairs(users) do
+    local ok
+    ok, message, errno = note_namespace(rtnl, found, target, NS)
+    if not ok then return nil, message, errno end
   end
   return true
 end
@@ -126,7 +142,7 @@ end
 local function probe(rtnl, known, first)
   table.sort(known)
   local found, i = {}, 1
-  while true do
+  while first <= MAX do
     local ok, message, errno = core.id_probe(rtnl, first, MAX, MISSES, found)
     if not ok then return nil, message, errno end
     local last = math.max(found[#found] or 0, first - 1) + MISSES
@@ -134,6 +150,7 @@ local function probe(rtnl, known, first)
     if not known[i] then return found end
     first = known[i]
   end
+  return found
 end
 
 -- The dump of a kernel from about 6.10 on ends, without a word, after the first

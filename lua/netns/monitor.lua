@@ -293,6 +293,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] integer errno: ETIMEDOUT
 function Monitor:read(timeout)
+  if timeout ~= nil then check.seconds("read", timeout) end
   timeout = timeout or self.timeout
   local deadline = timeout and core.now() + timeout
   while true do

@@ -124,9 +124,13 @@ function names.delete(name, opts)
   opts = check.options("delete", opts, DELETE)
   if not opts.kill and not opts.wait then return core.remove(name) end
   if name:find "/" then return core.remove(name) end -- no name
-  local NS = core.open(name)
-  if not NS then return core.remove(name) end -- a leftover, or nothing
-  local ok, message, errno = true, nil, nil
+  local NS, message, errno = core.open(name)
+  if not NS then
+    local leftover = errno == core.errno.EINVAL or errno == core.errno.ENOENT
+    if leftover then return core.remove(name) end
+    return nil, message, errno
+  end
+  local ok = true
   if opts.kill then
     ok, message, errno = core.kill(NS, opts.wait or PATIENCE)
   end

@@ -11,7 +11,7 @@ local EXEC = { mounts = "boolean" }
 --- Runs a program in a namespace and waits for it: `ip netns exec NAME CMD …`.
 -- It gets a mount namespace of its own with a `/sys` that shows the namespace,
 -- and the files of `/etc/netns/NAME/` bound over those of `/etc`; it is killed
--- if this process ends.
+-- if the thread that started it ends.
 -- @function exec
 -- @param NS
 -- @tparam {string,...} argv the program, looked up in `PATH`, and its arguments
@@ -24,7 +24,7 @@ local EXEC = { mounts = "boolean" }
 -- @treturn[2] integer errno
 function programs.exec(NS, argv, opts)
   check.namespace("exec", NS)
-  check.argv("exec", argv)
+  argv = check.argv("exec", argv)
   opts = check.options("exec", opts, EXEC)
   local process, message, errno = core.spawn(NS, argv, opts.mounts ~= false)
   if not process then return nil, message, errno end
