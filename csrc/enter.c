@@ -300,7 +300,7 @@ static bool sysctl_path(const char *key, size_t len, char *path, size_t size) {
 }
 
 /* The kernel writes a value by one read(2), whatever its length. */
-#define SYSCTL_MAX (128 * 1024)
+#define SYSCTL_MAX 131072
 
 struct sysctl_job {
   const char *path;
