@@ -55,8 +55,8 @@ CHILD static void mount_sys(const nn_job *job) {
     return;
   }
   if (fs >= 0 &&
-      syscall(SYS_fsconfig, fs, NN_FSCONFIG_SET_STRING, "source", job->label, 0) ==
-          0 &&
+      syscall(SYS_fsconfig, fs, NN_FSCONFIG_SET_STRING, "source", job->label,
+              0) == 0 &&
       syscall(SYS_fsconfig, fs, NN_FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
     mnt = (int)syscall(SYS_fsmount, fs, NN_FSMOUNT_CLOEXEC, flags);
   if (mnt < 0 && (errno == EPERM || errno == EACCES || errno == ENODEV))

@@ -10,7 +10,8 @@
 #include "netns.h"
 
 #define TYPE "netns.dir"
-#define CHUNK 32768 /* the kernel writes at most INT_MAX, libc asks for this */
+#define CHUNK 32768 /* the kernel writes at most INT_MAX, libc asks for this   \
+                     */
 
 /* What getdents64(2) writes. */
 struct entry {

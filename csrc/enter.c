@@ -385,8 +385,7 @@ void nn_open_enter(lua_State *L) {
                                        {"socket", enter_socket},
                                        {"sysctl", enter_sysctl},
                                        {NULL, NULL}};
-  static const luaL_Reg module[] = {{"callable", enter_callable},
-                                    {NULL, NULL}};
+  static const luaL_Reg module[] = {{"callable", enter_callable}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"fd", socket_fd},
                                      {"detach", socket_detach},
                                      {"close", socket_close},

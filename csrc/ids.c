@@ -2,9 +2,9 @@
    is made of them is in lua/netns/ids.lua. */
 #include <errno.h>
 #include <limits.h>
+#include <linux/net_namespace.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <linux/net_namespace.h>
 
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -33,8 +33,7 @@ static struct request new_request(int type, int flags) {
 
 /* Adds an attribute; there is room for two. */
 static void put(struct request *request, int type, int value) {
-  bool second =
-      request->header.nlmsg_len > offsetof(struct request, attrs);
+  bool second = request->header.nlmsg_len > offsetof(struct request, attrs);
   request->attrs[second].header =
       (struct nlattr){sizeof request->attrs[0], (uint16_t)type};
   request->attrs[second].value = value;
@@ -268,8 +267,9 @@ static int ids_events(lua_State *L) {
 
 void nn_open_ids(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"id_of", ids_of},     {"id_at", ids_at},       {"id_set", ids_set},
-      {"id_dump", ids_dump}, {"id_probe", ids_probe}, {"id_listen", ids_listen},
+      {"id_of", ids_of},         {"id_at", ids_at},
+      {"id_set", ids_set},       {"id_dump", ids_dump},
+      {"id_probe", ids_probe},   {"id_listen", ids_listen},
       {"id_events", ids_events}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

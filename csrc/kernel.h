@@ -30,9 +30,9 @@ struct nn_pidfd_info {
 
 /* statx(2) and statmount(2): what a mount is, without reading mountinfo */
 #define NN_STATX_INO 0x100U
-#define NN_STATX_MNT_ID_UNIQUE 0x4000U    /* 6.8 */
-#define NN_STATX_ATTR_MOUNT_ROOT 0x2000U  /* 5.8 */
-#define NN_SYS_STATMOUNT 457              /* 6.8 */
+#define NN_STATX_MNT_ID_UNIQUE 0x4000U   /* 6.8 */
+#define NN_STATX_ATTR_MOUNT_ROOT 0x2000U /* 5.8 */
+#define NN_SYS_STATMOUNT 457             /* 6.8 */
 #define NN_STATMOUNT_MNT_BASIC 2U
 
 struct nn_statx {

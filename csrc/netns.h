@@ -26,7 +26,8 @@
 
 /* util.c: results, arguments, descriptors */
 
-/* Pushes nil, "<text>: <strerror(err)>", err; the three results of a failure. */
+/* Pushes nil, "<text>: <strerror(err)>", err; the three results of a failure.
+ */
 int nn_fail(lua_State *L, int err, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
 void nn_close(int *fd); /* closes and forgets; keeps errno */
@@ -36,8 +37,8 @@ lua_Integer nn_checkint(lua_State *L, int arg, lua_Integer min,
                         lua_Integer max);
 /* Seconds at `arg` (none, nil: -1, for ever) as milliseconds, rounded up. */
 int nn_opttimeout(lua_State *L, int arg);
-int64_t nn_now(void);             /* milliseconds, CLOCK_MONOTONIC */
-int64_t nn_deadline(int timeout); /* of milliseconds; INT64_MAX: never */
+int64_t nn_now(void);               /* milliseconds, CLOCK_MONOTONIC */
+int64_t nn_deadline(int timeout);   /* of milliseconds; INT64_MAX: never */
 int nn_remaining(int64_t deadline); /* as poll(2) takes it */
 /* Makes a metatable with `methods` as its __index, and `meta` in itself. */
 void nn_newtype(lua_State *L, const char *type, const luaL_Reg *methods,
@@ -90,8 +91,8 @@ typedef struct nn_dir {
 
 nn_dir *nn_dir_push(lua_State *L);
 int nn_dir_read(nn_dir *dir, const char *path); /* 0 or an errno */
-void nn_dir_sort(nn_dir *dir);             /* by bytes */
-bool nn_dir_regular(const char *name);     /* one of dir->names */
+void nn_dir_sort(nn_dir *dir);                  /* by bytes */
+bool nn_dir_regular(const char *name);          /* one of dir->names */
 void nn_dir_close(nn_dir *dir);
 
 /* enter.c: leaving the thread's namespace, and coming back. If the thread
@@ -113,7 +114,7 @@ struct nlmsghdr;
 typedef struct nn_rtnl {
   int fd;       /* -1 when closed */
   uint32_t seq; /* of the last request */
-  char *buffer;         /* the datagram received last */
+  char *buffer; /* the datagram received last */
   struct nlmsghdr *cursor;
   int left;           /* bytes of it from the cursor on */
   unsigned datagrams; /* of the answer, so far */
@@ -126,7 +127,7 @@ typedef struct nn_ack {
   char text[160];
 } nn_ack;
 
-nn_rtnl *nn_rtnl_push(lua_State *L); /* closed, on the Lua stack */
+nn_rtnl *nn_rtnl_push(lua_State *L);           /* closed, on the Lua stack */
 nn_rtnl *nn_rtnl_check(lua_State *L, int arg); /* open, or a Lua error */
 /* In the thread's namespace; 0 or an errno. A job for nn_inside. */
 int nn_rtnl_open(void *rtnl);

@@ -145,8 +145,7 @@ static int procs_all_pids(lua_State *L) {
     nn_dir_close(dir);
     return nn_fail(L, err, "pids");
   }
-  struct named *named =
-      lua_newuserdata(L, (names->count + 1) * sizeof *named);
+  struct named *named = lua_newuserdata(L, (names->count + 1) * sizeof *named);
   size_t count = push_named(L, names, named);
   for (size_t i = 0; i < dir->count; i++) {
     ino_t ino = net_of(dir->fd, dir->names[i]);
@@ -210,7 +209,7 @@ static int kill_in(int proc, const char *pid, ino_t ino, int *fd) {
 }
 
 /* One round of the killing, and waiting for one of the killed to end. Sets
-   *found to how many there were. 0 or an errno. */
+ *found to how many there were. 0 or an errno. */
 static int kill_round(nn_dir *dir, ino_t ino, int64_t deadline, int *found) {
   struct pollfd last = {.fd = -1, .events = POLLIN};
   int err = read_processes(dir);

@@ -65,8 +65,8 @@ int nn_rtnl_open(void *arg) {
   return 0;
 }
 
-/* Takes the errno and the words out of an NLMSG_ERROR, which repeats the request
-   before its attributes, or out of an NLMSG_DONE, which does not. */
+/* Takes the errno and the words out of an NLMSG_ERROR, which repeats the
+   request before its attributes, or out of an NLMSG_DONE, which does not. */
 static void read_ack(const struct nlmsghdr *msg, nn_ack *ack) {
   const struct nlmsgerr *error = nlmsg_data(msg);
   int payload = sizeof error->error;

@@ -116,7 +116,7 @@ static const nn_bind *push_binds(lua_State *L, const char *name) {
 }
 
 /* Starts the child, with all signals blocked until it has reset them. 0 and
-   *pidfd, or an errno. Returns when the program runs or the child is gone. */
+ *pidfd, or an errno. Returns when the program runs or the child is gone. */
 static int start(nn_job *job, nn_process *process, int *pidfd) {
   char stack[STACK] __attribute__((aligned(16)));
   sigset_t all, old;

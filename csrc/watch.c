@@ -57,9 +57,9 @@ static int add_source(nn_watch *watch, int fd, uint32_t events) {
 static int open_fanotify(void) {
   int fd = fanotify_init(NN_FAN_REPORT_MNT | FAN_CLOEXEC | FAN_NONBLOCK, 0);
   int ns = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
-  if (fd >= 0 && fanotify_mark(fd, FAN_MARK_ADD | NN_FAN_MARK_MNTNS,
-                               NN_FAN_MNT_ATTACH | NN_FAN_MNT_DETACH, ns,
-                               NULL) != 0)
+  if (fd >= 0 &&
+      fanotify_mark(fd, FAN_MARK_ADD | NN_FAN_MARK_MNTNS,
+                    NN_FAN_MNT_ATTACH | NN_FAN_MNT_DETACH, ns, NULL) != 0)
     nn_close(&fd);
   nn_close(&ns);
   return fd;
@@ -113,8 +113,8 @@ static int watch_open(lua_State *L) {
       err = errno;
   }
   if (err == 0)
-    err = add_source(watch, watch->mounts,
-                     watch->fanotify ? EPOLLIN : EPOLLPRI);
+    err =
+        add_source(watch, watch->mounts, watch->fanotify ? EPOLLIN : EPOLLPRI);
   if (err == 0) {
     watch->pending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     err = add_source(watch, watch->pending, EPOLLIN);
@@ -305,12 +305,15 @@ static int watch_close(lua_State *L) {
 void nn_open_watch(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"watch", watch_open}, {"mount_of", watch_mount_of}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {
-      {"fd", watch_fd},           {"add", watch_add},
-      {"wait", watch_wait},       {"pending", watch_pending},
-      {"follow", watch_follow},   {"files", watch_files},
-      {"mounts", watch_mounts},   {"close", watch_close},
-      {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"fd", watch_fd},
+                                     {"add", watch_add},
+                                     {"wait", watch_wait},
+                                     {"pending", watch_pending},
+                                     {"follow", watch_follow},
+                                     {"files", watch_files},
+                                     {"mounts", watch_mounts},
+                                     {"close", watch_close},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", watch_close}, {NULL, NULL}};
   nn_newtype(L, TYPE, methods, meta);
   luaL_setfuncs(L, functions, 0);
