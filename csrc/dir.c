@@ -10,8 +10,7 @@
 #include "netns.h"
 
 #define TYPE "netns.dir"
-#define CHUNK 32768 /* the kernel writes at most INT_MAX, libc asks for this   \
-                     */
+#define CHUNK 32768 /* as libc asks for */
 
 /* What getdents64(2) writes. */
 struct entry {

@@ -138,14 +138,14 @@ network namespace
 @treturn[2] integer errno
 */
 static int list_list(lua_State *L) {
-  dev_t nsfs = nn_nsfs(L);
+  dev_t nsfs = 0;
   int err;
   nn_ack ack = {0};
   lua_Integer n = 0;
   nn_dir *dir = push_names(L, &err);
   nn_rtnl *rtnl = nn_rtnl_push(L);
-  if (err == 0 && nsfs == 0)
-    err = EMFILE; /* what keeps one from opening one's own namespace */
+  if (err == 0 && (nsfs = nn_nsfs(L)) == 0)
+    err = errno;
   if (err != 0) {
     nn_dir_close(dir);
     return nn_fail(L, err, "list: " NN_RUN_DIR);

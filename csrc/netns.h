@@ -26,8 +26,7 @@
 
 /* util.c: results, arguments, descriptors */
 
-/* Pushes nil, "<text>: <strerror(err)>", err; the three results of a failure.
- */
+/* Pushes the results of a failure: nil, "<text>: <strerror(err)>", err. */
 int nn_fail(lua_State *L, int err, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
 void nn_close(int *fd); /* closes and forgets; keeps errno */
@@ -100,7 +99,7 @@ void nn_dir_close(nn_dir *dir);
 
 /* A descriptor of the namespace the calling thread is in, or -1 and errno. */
 int nn_home(lua_State *L);
-/* The device that all namespaces are on; 0 if it cannot be told. */
+/* The device that all namespaces are on; 0 and errno if it cannot be told. */
 dev_t nn_nsfs(lua_State *L);
 /* Runs `job`, which is C and returns 0 or an errno, inside namespace `fd`. */
 int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg);

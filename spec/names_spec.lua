@@ -474,7 +474,7 @@ describe("a process without descriptors", function()
       repeat held[#held + 1] = io.open "/dev/null" until #held == 60
         or not io.open "/dev/null"
       collectgarbage "stop"
-      for free = 0, 3 do
+      for free = 0, 9 do
         for i = 1, free do held[#held]:close() held[#held] = nil end
         local list, _, errno = netns.list()
         if list then
@@ -484,6 +484,12 @@ describe("a process without descriptors", function()
         end
         local ids, _, number = netns.list_id()
         assert(ids or number == E)
+        local new, _, code = netns.monitor { existing = true }
+        assert(new or code == E)
+        for _ = 1, new and 3 or 0 do
+          assert(assert(new:read(0)).action == "add")
+        end
+        if new then new:close() end
         for i = 1, free do held[#held + 1] = assert(io.open "/dev/null") end
       end
       local ok, _, errno = netns.delete("v1", { kill = true, wait = 1 })

@@ -22,6 +22,8 @@ Monitor.__name = "netns.monitor"
 -- self.passing  mount -> true: of those mounted, not known, and there yet
 -- self.passed   how many of those have gone: namespaces that came and went
 -- self.ids      id -> name, or false
+-- self.failure  message and errno of a look that was not possible
+-- self.behind   true if something was not looked at the last time
 
 local function emit(self, event)
   self.last = self.last + 1
@@ -93,6 +95,7 @@ local function scan_names(self)
   for _, name in ipairs(names) do
     if not self.known[name] then look(self, name, false) end
   end
+  if self.failure then return nil, self.failure[1], self.failure[2] end
   return true
 end
 
