@@ -32,17 +32,21 @@ build = {
   modules = {
     netns = {
       sources = {
+        "csrc/await.c",
         "csrc/child.c",
         "csrc/core.c",
         "csrc/dir.c",
         "csrc/enter.c",
         "csrc/handle.c",
         "csrc/ids.c",
+        "csrc/lifeline.c",
         "csrc/list.c",
         "csrc/names.c",
+        "csrc/process.c",
         "csrc/procs.c",
         "csrc/rtnl.c",
         "csrc/spawn.c",
+        "csrc/stream.c",
         "csrc/util.c",
         "csrc/vrf.c",
         "csrc/watch.c",
@@ -58,6 +62,7 @@ build = {
     ["netns.ids"] = "lua/netns/ids.lua",
     ["netns.monitor"] = "lua/netns/monitor.lua",
     ["netns.names"] = "lua/netns/names.lua",
+    ["netns.process"] = "lua/netns/process.lua",
     ["netns.programs"] = "lua/netns/programs.lua",
   },
 }

@@ -31,7 +31,7 @@
 #include "worker.h"
 
 #define DIR_ "/run/netns"
-#define MAX 4096                             /* names, processes */
+#define MAX 8192                             /* names, processes */
 #define PIDFD_THREAD 0200                    /* pidfd_open(2), 6.9 */
 #define PIDFD_GET_NET_NAMESPACE _IO(0xff, 4) /* 6.11 */
 #ifndef P_PIDFD
@@ -295,19 +295,32 @@ static long pids(int i, const char *name) {
 /* --- programs: the steps of csrc/spawn.c and csrc/child.c -------------- */
 
 struct job {
-  int ns, report;
-  pid_t parent;
+  int ns, err; /* what the child leaves behind, in memory that it shares */
+  int lifeline[2];
   char **argv;
 };
 
-static void child_fail(const struct job *job) {
-  int number = errno;
-  ssize_t ignored = write(job->report, &number, sizeof number);
-  (void)ignored;
+/* F_SETOWN, F_SETSIG and O_ASYNC of a pipe: what kills the program if we die. */
+static void tie(const int lifeline[2], int who) {
+  check(fcntl(lifeline[0], F_SETOWN, who) != 0 ||
+            fcntl(lifeline[1], F_SETOWN, who) != 0,
+        "lifeline");
+}
+
+static void make_lifeline(int lifeline[2]) {
+  check(pipe2(lifeline, O_CLOEXEC) != 0, "lifeline");
+  for (int end = 0; end < 2; end++)
+    check(fcntl(lifeline[end], F_SETSIG, SIGKILL) != 0 ||
+              fcntl(lifeline[end], F_SETFL, O_ASYNC) != 0,
+          "lifeline");
+}
+
+static void child_fail(struct job *job) {
+  job->err = errno;
   _exit(127);
 }
 
-static void mount_sys(const struct job *job) {
+static void mount_sys(struct job *job) {
   struct statfs old;
   if (statfs("/sys", &old) != 0)
     child_fail(job);
@@ -323,12 +336,11 @@ static void mount_sys(const struct job *job) {
 }
 
 static int child(void *arg) {
-  const struct job *job = arg;
+  struct job *job = arg;
   struct sigaction action = {.sa_handler = SIG_DFL};
   sigset_t none;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != job->parent)
-    _exit(127);
+  setpgid(0, 0);
+  tie(job->lifeline, -getpid());
   for (int sig = 1; sig < NSIG; sig++)
     sigaction(sig, &action, NULL);
   if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0 ||
@@ -346,13 +358,13 @@ static int child(void *arg) {
 static long exec(int i, const char *program) {
   char stack[32768] __attribute__((aligned(16)));
   char *argv[] = {(char *)program, NULL};
-  int ends[2], number, pidfd = -1;
+  int pidfd = -1;
   sigset_t all, old;
   siginfo_t info;
   (void)i;
-  struct job job = {.ns = open_name("n0000"), .parent = getpid(), .argv = argv};
-  check(job.ns < 0 || pipe2(ends, O_CLOEXEC) != 0, "exec");
-  job.report = ends[1];
+  struct job job = {.ns = open_name("n0000"), .argv = argv};
+  check(job.ns < 0, "exec");
+  make_lifeline(job.lifeline);
   int etc = open("/etc/netns/n0000", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   check(etc >= 0, "files to bind"); /* not measured */
   sigfillset(&all);
@@ -362,14 +374,16 @@ static long exec(int i, const char *program) {
                     &pidfd);
   sigprocmask(SIG_SETMASK, &old, NULL);
   check(pid < 0, "clone");
-  close(ends[1]);
-  check(read(ends[0], &number, sizeof number) != 0, program);
-  close(ends[0]);
+  errno = job.err;
+  check(job.err != 0, program);
   close(job.ns);
   struct pollfd ready = {.fd = pidfd, .events = POLLIN};
   check(poll(&ready, 1, -1) != 1 ||
             waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED) != 0,
         "wait");
+  tie(job.lifeline, 0);
+  close(job.lifeline[0]);
+  close(job.lifeline[1]);
   close(pidfd);
   return info.si_status;
 }

@@ -61,6 +61,46 @@ function ops.exec(count, program)
   for _ = 1, count do assert(netns.exec("n0000", argv)) end
 end
 
+local handle -- opened once, since it keeps the shared mounts
+
+ops["exec-shared"] = function(count, program)
+  handle = handle or assert(netns.open "n0000")
+  local argv, opts = { program }, { mounts = "shared" }
+  for _ = 1, count do assert(handle:exec(argv, opts)) end
+end
+
+function ops.capture(count, program)
+  local argv = { program }
+  for _ = 1, count do assert(netns.capture("n0000", argv)) end
+end
+
+function ops.popen(count, program)
+  local command = "ip netns exec n0000 " .. program
+  for _ = 1, count do
+    local pipe = assert(io.popen(command))
+    pipe:read "a"
+    assert(pipe:close())
+  end
+end
+
+-- All names, one at a time and four.
+for _, jobs in ipairs { 1, 4 } do
+  ops["all-" .. jobs] = function(count, program)
+    local results
+    for _ = 1, count do
+      results = netns.all.capture({ program }, { jobs = jobs })
+      for _, result in ipairs(results) do assert(result.ok, result.message) end
+    end
+    return #results
+  end
+end
+
+-- With an argument, a process of as many MiB.
+local ballast = {} -- luacheck: ignore 241
+for i = 1, (tonumber(arg[1]) or 0) // 64 do
+  ballast[i] = (string.char(64 + i)):rep(64 << 20)
+end
+
 io.stdout:setvbuf "line"
 print "ready"
 for line in io.lines() do

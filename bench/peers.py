@@ -3,7 +3,7 @@ import sys
 import time
 
 try:
-  from pyroute2 import IPRoute, netns
+  from pyroute2 import IPRoute, NSPopen, netns
 except ImportError:
   sys.exit(print("python3-pyroute2 is not installed"))
 
@@ -14,10 +14,18 @@ def list_ids(i, argument):
   return sum(item["netnsid"] < 0x80000000 for item in ipr.get_netns_info())
 
 
+def execute(i, program):
+  process = NSPopen("n0000", [program])
+  status = process.wait()
+  process.release()
+  return status
+
+
 ops = {
   "add": lambda i, argument: netns.create("b%d" % i),
   "delete": lambda i, argument: netns.remove("b%d" % i),
   "list": list_ids,
+  "exec": execute,
   "identify": lambda i, pid: netns.pid_to_ns(int(pid)) is not None,
 }
 

@@ -8,14 +8,29 @@ static void push_errnos(lua_State *L) {
   static const struct {
     const char *name;
     int number;
-  } errnos[] = {{"EPERM", EPERM},           {"ENOENT", ENOENT},
-                {"ESRCH", ESRCH},           {"EACCES", EACCES},
-                {"EBUSY", EBUSY},           {"EEXIST", EEXIST},
-                {"EINVAL", EINVAL},         {"ENOSPC", ENOSPC},
-                {"ENODATA", ENODATA},       {"ETIMEDOUT", ETIMEDOUT},
-                {"EOPNOTSUPP", EOPNOTSUPP}, {"ECHILD", ECHILD},
-                {"EMFILE", EMFILE},         {"ENFILE", ENFILE},
-                {"ENOMEM", ENOMEM}};
+  } errnos[] = {{"EPERM", EPERM},
+                {"ENOENT", ENOENT},
+                {"ESRCH", ESRCH},
+                {"EACCES", EACCES},
+                {"EBUSY", EBUSY},
+                {"EEXIST", EEXIST},
+                {"EINVAL", EINVAL},
+                {"ERANGE", ERANGE},
+                {"ENOSPC", ENOSPC},
+                {"ENODATA", ENODATA},
+                {"ETIMEDOUT", ETIMEDOUT},
+                {"EOPNOTSUPP", EOPNOTSUPP},
+                {"ECHILD", ECHILD},
+                {"EMFILE", EMFILE},
+                {"ENFILE", ENFILE},
+                {"ENOMEM", ENOMEM},
+                {"EBADF", EBADF},
+                {"EPIPE", EPIPE},
+                {"EHOSTUNREACH", EHOSTUNREACH},
+                {"ENETUNREACH", ENETUNREACH},
+                {"ENODEV", ENODEV},
+                {"EADDRINUSE", EADDRINUSE},
+                {"EADDRNOTAVAIL", EADDRNOTAVAIL}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof errnos / sizeof *errnos; i++) {
     lua_pushinteger(L, errnos[i].number);

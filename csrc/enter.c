@@ -40,6 +40,8 @@ static void open_self(lua_State *L) {
   luaL_setmetatable(L, SELF);
   self->tid = thread_id();
   self->pidfd = (int)syscall(SYS_pidfd_open, self->tid, NN_PIDFD_THREAD);
+  if (self->pidfd >= 0)
+    nn_move_up(&self->pidfd); /* it stays */
   lua_rawsetp(L, LUA_REGISTRYINDEX, (const void *)nn_home);
 }
 
@@ -76,6 +78,16 @@ int nn_home(lua_State *L) {
   if (fd < 0)
     fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   return fd;
+}
+
+uint64_t nn_cgroup(lua_State *L) {
+  struct nn_pidfd_info info = {.mask = NN_PIDFD_INFO_CGROUPID};
+  nn_self *self = get_self(L);
+  if (self->pidfd >= 0 && self->tid == thread_id() &&
+      ioctl(self->pidfd, NN_PIDFD_GET_INFO, &info) == 0 &&
+      info.mask & NN_PIDFD_INFO_CGROUPID)
+    return info.cgroupid;
+  return 0;
 }
 
 static int enter(lua_State *L, int fd, int *home) {

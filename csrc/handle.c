@@ -21,9 +21,17 @@ handle.c: netns.ns, a network namespace held open by a descriptor.
 nn_ns *nn_ns_push(lua_State *L) {
   nn_ns *ns = lua_newuserdata(L, sizeof *ns);
   memset(ns, 0, sizeof *ns);
-  ns->fd = -1;
+  ns->fd = ns->template = ns->root = -1;
   luaL_setmetatable(L, NN_NS);
   return ns;
+}
+
+static void close_all(nn_ns *ns) {
+  nn_close(&ns->fd);
+  nn_close(&ns->template);
+  nn_close(&ns->root);
+  if (ns->rtnl != NULL)
+    nn_rtnl_close(ns->rtnl);
 }
 
 nn_ns *nn_ns_check(lua_State *L, int arg) {
@@ -34,9 +42,11 @@ nn_ns *nn_ns_check(lua_State *L, int arg) {
 
 int nn_ns_adopt(nn_ns *ns, int fd, const char *name) {
   struct stat st;
-  if (fstat(fd, &st) != 0) {
-    int err = errno;
-    close(fd);
+  int err = nn_move_up(&fd);
+  if (err == 0 && fstat(fd, &st) != 0)
+    err = errno;
+  if (err != 0) {
+    nn_close(&fd);
     return err;
   }
   ns->fd = fd;
@@ -168,7 +178,7 @@ nn_ns *nn_ns_arg(lua_State *L, int arg, const char *what) {
 
 void nn_ns_done(nn_ns *ns) {
   if (ns->temporary)
-    nn_close(&ns->fd);
+    close_all(ns);
 }
 
 /***
@@ -309,8 +319,7 @@ handle ends with it. Closing twice does no harm.
 @treturn boolean true
 */
 static int ns_close(lua_State *L) {
-  nn_ns *ns = luaL_checkudata(L, 1, NN_NS);
-  nn_close(&ns->fd);
+  close_all(luaL_checkudata(L, 1, NN_NS));
   lua_pushboolean(L, true);
   return 1;
 }

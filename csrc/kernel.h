@@ -13,9 +13,11 @@
 #define NN_NS_GET_ID _IOR(0xb7, 13, uint64_t) /* 6.18 */
 
 /* pidfd_open(2), ioctls of a pidfd: pidfd(7) is not written yet */
-#define NN_PIDFD_THREAD 0200                    /* 6.9, O_EXCL */
-#define NN_PIDFD_GET_NET_NAMESPACE _IO(0xff, 4) /* 6.11 */
-#define NN_PIDFD_INFO_EXIT (UINT64_C(1) << 3)   /* 6.15 */
+#define NN_PIDFD_THREAD 0200                      /* 6.9, O_EXCL */
+#define NN_PIDFD_GET_NET_NAMESPACE _IO(0xff, 4)   /* 6.11 */
+#define NN_PIDFD_SIGNAL_PROCESS_GROUP 4U          /* 6.9 */
+#define NN_PIDFD_INFO_CGROUPID (UINT64_C(1) << 2) /* 6.13 */
+#define NN_PIDFD_INFO_EXIT (UINT64_C(1) << 3)     /* 6.15 */
 
 struct nn_pidfd_info {
   uint64_t mask, cgroupid;

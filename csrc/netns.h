@@ -30,6 +30,11 @@
 int nn_fail(lua_State *L, int err, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
 void nn_close(int *fd); /* closes and forgets; keeps errno */
+/* Gives a descriptor another number if it has one of the standard streams',
+   which are free in a host that has closed them. 0, or an errno with it closed.
+ */
+#define NN_FIRST_FD 3
+int nn_move_up(int *fd);
 /* Whether an errno tells of this process or the machine, not of the file. */
 bool nn_exhausted(int err);
 lua_Integer nn_checkint(lua_State *L, int arg, lua_Integer min,
@@ -47,9 +52,14 @@ void nn_newtype(lua_State *L, const char *type, const luaL_Reg *methods,
 
 #define NN_NS "netns.ns"
 
+struct nn_rtnl;
+
 typedef struct nn_ns {
   int fd;         /* -1 when closed */
   bool temporary; /* opened for one call, see nn_ns_arg */
+  int template;   /* a mount namespace for programs, see spawn.c; -1: none */
+  int root;       /* and its root directory */
+  struct nn_rtnl *rtnl; /* its user value, once it is wanted */
   dev_t dev;
   ino_t ino;
   char name[NN_NAME_MAX + 1]; /* the name it goes by, or "" */
@@ -101,6 +111,9 @@ void nn_dir_close(nn_dir *dir);
 int nn_home(lua_State *L);
 /* The device that all namespaces are on; 0 and errno if it cannot be told. */
 dev_t nn_nsfs(lua_State *L);
+/* The id of the calling thread's cgroup (v2), which is never used again; 0 if
+   it cannot be told. */
+uint64_t nn_cgroup(lua_State *L);
 /* Runs `job`, which is C and returns 0 or an errno, inside namespace `fd`. */
 int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg);
 /* Makes a new network namespace, for the closed handle `ns`; 0 or an errno. */
@@ -118,6 +131,8 @@ typedef struct nn_rtnl {
   int left;           /* bytes of it from the cursor on */
   unsigned datagrams; /* of the answer, so far */
   bool single, done;
+  bool interrupted; /* the dump is not of one moment */
+  pid_t user;       /* a forked child must not share it */
 } nn_rtnl;
 
 /* The kernel's verdict: its errno, and its words ("" when it had none). */
@@ -131,11 +146,19 @@ nn_rtnl *nn_rtnl_check(lua_State *L, int arg); /* open, or a Lua error */
 /* In the thread's namespace; 0 or an errno. A job for nn_inside. */
 int nn_rtnl_open(void *rtnl);
 void nn_rtnl_close(nn_rtnl *rtnl);
+/* The socket of a namespace, which is kept with its handle, the userdata at
+   `arg`. NULL and errno. */
+nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns);
 /* Sends a request; 0 or an errno. */
 int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg);
 /* The next message of the answer; NULL after the last, with *ack filled. A
    message is good until the next call. */
 const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack);
+/* Sends a request for a change, and waits for the verdict: ack->err. */
+int nn_rtnl_change(nn_rtnl *rtnl, struct nlmsghdr *msg, nn_ack *ack);
+/* A message on the Lua stack, with room for all that we write. */
+struct nl_msg;
+struct nl_msg *nn_msg_push(lua_State *L, int type, int flags);
 /* For a socket that has subscribed to events. Receives a datagram if there is
    one: its length, 0 for none, or -errno (ENOBUFS: events were lost). Then
    nn_rtnl_event gives its messages, and NULL after the last. */
@@ -151,7 +174,7 @@ int nn_id_of(nn_rtnl *rtnl, int fd, int *id, nn_ack *ack);
 
 /* vrf.c: the file to write "0" to, to leave the VRF that the thread is in;
    false if it is in none. */
-bool nn_vrf_exit(char *path, size_t size);
+bool nn_vrf_exit(lua_State *L, char *path, size_t size);
 
 /* The rooms: each pushes nothing, and adds its functions to the table on top
    of the stack. */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -17,6 +19,7 @@
 #include "netns.h"
 
 #define TYPE "netns.rtnl"
+#define MSG "netns.msg"
 /* The largest datagram that the kernel makes for a dump; it makes them this
    large only for one who has shown that he can take them. */
 #define BUFFER 32768
@@ -59,10 +62,36 @@ int nn_rtnl_open(void *arg) {
     return err;
   }
   rtnl->fd = fd;
+  rtnl->user = getpid();
   setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
   /* without this the kernel ignores the target of an nsid dump */
   setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
   return 0;
+}
+
+/* Whether the thread is in the namespace: then nothing has to be entered, which
+   an ordinary user may not. */
+static bool is_home(lua_State *L, const nn_ns *ns) {
+  struct stat st;
+  int home = nn_home(L);
+  bool same = home >= 0 && fstat(home, &st) == 0 && st.st_dev == ns->dev &&
+              st.st_ino == ns->ino;
+  nn_close(&home);
+  return same;
+}
+
+nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns) {
+  if (ns->rtnl == NULL) {
+    nn_rtnl *rtnl = nn_rtnl_push(L);
+    lua_setiuservalue(L, arg, 1);
+    ns->rtnl = rtnl;
+  }
+  if (ns->rtnl->user != getpid())
+    nn_rtnl_close(ns->rtnl);
+  if (ns->rtnl->fd < 0)
+    errno = is_home(L, ns) ? nn_rtnl_open(ns->rtnl)
+                           : nn_inside(L, ns->fd, nn_rtnl_open, ns->rtnl);
+  return ns->rtnl->fd >= 0 ? ns->rtnl : NULL;
 }
 
 /* Takes the errno and the words out of an NLMSG_ERROR, which repeats the
@@ -111,6 +140,7 @@ int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg) {
   rtnl->done = false;
   rtnl->left = 0;
   rtnl->datagrams = 0;
+  rtnl->interrupted = false;
   msg->nlmsg_flags |= NLM_F_REQUEST;
   msg->nlmsg_seq = ++rtnl->seq;
   return send(rtnl->fd, msg, msg->nlmsg_len, 0) < 0 ? errno : 0;
@@ -133,6 +163,7 @@ const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
     rtnl->cursor = nlmsg_next(msg, &rtnl->left);
     if (msg->nlmsg_seq != rtnl->seq)
       continue; /* of a request that was given up */
+    rtnl->interrupted |= (msg->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
     if (msg->nlmsg_type == NLMSG_ERROR || msg->nlmsg_type == NLMSG_DONE) {
       read_ack(msg, ack);
       rtnl->done = true;
@@ -142,6 +173,31 @@ const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
     return msg;
   }
   return NULL;
+}
+
+int nn_rtnl_change(nn_rtnl *rtnl, struct nlmsghdr *msg, nn_ack *ack) {
+  msg->nlmsg_flags |= NLM_F_ACK;
+  ack->text[0] = '\0';
+  ack->err = nn_rtnl_send(rtnl, msg);
+  while (ack->err == 0 && nn_rtnl_next(rtnl, ack) != NULL)
+    ;
+  return ack->err;
+}
+
+struct nl_msg *nn_msg_push(lua_State *L, int type, int flags) {
+  struct nl_msg **msg = lua_newuserdata(L, sizeof(struct nl_msg *));
+  *msg = NULL;
+  luaL_setmetatable(L, MSG);
+  *msg = nlmsg_alloc_size(BUFFER);
+  if (*msg == NULL ||
+      nlmsg_put(*msg, 0, 0, type, 0, NLM_F_REQUEST | flags) == NULL)
+    luaL_error(L, "not enough memory");
+  return *msg;
+}
+
+static int msg_gc(lua_State *L) {
+  nlmsg_free(*(struct nl_msg **)luaL_checkudata(L, 1, MSG));
+  return 0;
 }
 
 int nn_rtnl_poll(nn_rtnl *rtnl) {
@@ -196,6 +252,9 @@ void nn_open_rtnl(lua_State *L) {
   static const luaL_Reg methods[] = {{"close", rtnl_close}, {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", rtnl_close}, {"__close", rtnl_close}, {NULL, NULL}};
+  static const luaL_Reg none[] = {{NULL, NULL}};
+  static const luaL_Reg msg[] = {{"__gc", msg_gc}, {NULL, NULL}};
   nn_newtype(L, TYPE, methods, meta);
+  nn_newtype(L, MSG, none, msg);
   luaL_setfuncs(L, functions, 0);
 }

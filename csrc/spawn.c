@@ -1,12 +1,13 @@
-/* spawn.c - netns.process: a program started in a namespace, and its status. */
+/* spawn.c - starts a program in a namespace: everything that is prepared for
+   the child, and the clone. */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,24 +15,16 @@
 #include "netns.h"
 #include "spawn.h"
 
-#define PROCESS "netns.process"
 #define STACK 32768
-
-#ifndef P_PIDFD
-#define P_PIDFD 3
-#endif
 
 extern char **environ;
 
-typedef struct nn_process {
-  int pidfd; /* -1 when closed */
-  pid_t pid;
-  bool ended, exited; /* exited: not killed by a signal */
-  int code;           /* the exit status, or the number of the signal */
-} nn_process;
-
 static const char *step_text(int step) {
   switch (step) {
+  case NN_STEP_LIFELINE:
+    return "cannot tie the program to this process";
+  case NN_STEP_STREAMS:
+    return "cannot set up the standard streams";
   case NN_STEP_CLOSE:
     return "cannot close descriptors";
   case NN_STEP_VRF:
@@ -44,6 +37,12 @@ static const char *step_text(int step) {
     return "cannot make / a slave mount";
   case NN_STEP_SYSFS:
     return "cannot mount /sys";
+  case NN_STEP_TEMPLATE:
+    return "cannot copy the shared mount namespace";
+  case NN_STEP_KEEP:
+    return "cannot keep the shared mount namespace";
+  case NN_STEP_CWD:
+    return "cannot change the directory to";
   default:
     return "cannot start a process";
   }
@@ -54,25 +53,26 @@ static void *alloc(lua_State *L, size_t count, size_t size) {
   return memset(lua_newuserdata(L, count * size), 0, count * size);
 }
 
-/* The argv at `arg`, an array of strings, which keeps them. */
-static char **push_argv(lua_State *L, int arg) {
-  luaL_checktype(L, arg, LUA_TTABLE);
-  size_t count = lua_rawlen(L, arg);
-  luaL_argcheck(L, count > 0, arg, "empty");
-  char **argv = alloc(L, count + 1, sizeof *argv);
+/* The array of strings at the top, which keeps them, with `extra` places free
+   before them. */
+static char **push_strings(lua_State *L, size_t extra) {
+  int array = lua_gettop(L);
+  size_t count = lua_rawlen(L, array);
+  char **strings = alloc(L, count + extra + 1, sizeof *strings);
   for (size_t i = 0; i < count; i++) {
-    lua_rawgeti(L, arg, (lua_Integer)i + 1);
-    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, arg, "not all strings");
-    argv[i] = (char *)lua_tostring(L, -1);
+    lua_rawgeti(L, array, (lua_Integer)i + 1);
+    strings[i + extra] = (char *)lua_tostring(L, -1);
     lua_pop(L, 1);
   }
-  return argv;
+  return strings;
 }
 
 /* The paths where `program` may be, as execvp(3) looks for it. */
-static const char **push_programs(lua_State *L, const char *program) {
-  const char *path = getenv("PATH");
+static const char **push_programs(lua_State *L, const char *program,
+                                  const char *path) {
   size_t count = 1, i = 0;
+  if (path == NULL)
+    path = getenv("PATH");
   if (path == NULL)
     path = "/bin:/usr/bin";
   if (strchr(program, '/') != NULL || program[0] == '\0')
@@ -115,152 +115,213 @@ static const nn_bind *push_binds(lua_State *L, const char *name) {
   return binds;
 }
 
-/* Starts the child, with all signals blocked until it has reset them. 0 and
- *pidfd, or an errno. Returns when the program runs or the child is gone. */
-static int start(nn_job *job, nn_process *process, int *pidfd) {
+/* A field of the table at `job`; NULL if it is not there. */
+static const char *string_field(lua_State *L, int job, const char *name) {
+  lua_getfield(L, job, name);
+  const char *value = lua_tostring(L, -1);
+  lua_pop(L, 1); /* the table keeps it */
+  return value;
+}
+
+static bool flag_field(lua_State *L, int job, const char *name) {
+  lua_getfield(L, job, name);
+  bool value = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* --- the clone ----------------------------------------------------------- */
+
+/* Runs `child` with all signals blocked, which it resets. Its process id, or -1
+   and errno. Returns when it has executed a program or is gone. */
+static int start(int (*child)(void *), nn_job *job, int flags, int *pidfd) {
   char stack[STACK] __attribute__((aligned(16)));
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  int pid = clone(nn_child, stack + sizeof stack,
-                  CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, job, pidfd);
-  int err = pid < 0 ? errno : 0;
+  int pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | flags,
+                  job, pidfd);
+  int err = errno;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
-  process->pid = pid;
-  return err;
+  errno = err;
+  return pid;
 }
 
-/* Takes the status of a process that has ended; 0 or an errno. If somebody
-   else has reaped it, or the host ignores SIGCHLD, the kernel still knows
-   (from Linux 6.15 on). */
-static int take_status(nn_process *process) {
-  siginfo_t info;
-  struct nn_pidfd_info exit = {.mask = NN_PIDFD_INFO_EXIT};
-  int err = 0;
-  while (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &info, WEXITED) != 0)
-    if (errno != EINTR) {
-      err = errno;
-      break;
-    }
-  if (err == 0) {
-    process->exited = info.si_code == CLD_EXITED;
-    process->code = info.si_status;
-  } else if (ioctl(process->pidfd, NN_PIDFD_GET_INFO, &exit) == 0 &&
-             exit.mask & NN_PIDFD_INFO_EXIT) {
-    process->exited = WIFEXITED(exit.exit_code);
-    process->code = process->exited ? WEXITSTATUS(exit.exit_code)
-                                    : WTERMSIG(exit.exit_code);
-  } else {
-    return err;
+/* Runs the prepared job. What went wrong is then in job->step and job->err. */
+static void run(nn_job *job, nn_process *process) {
+  job->step = NN_STEP_CLONE;
+  if (job->group != NN_GROUP_SESSION)
+    job->err = nn_lifeline_open(process->lifeline);
+  if (job->err != 0)
+    return;
+  memcpy(job->lifeline, process->lifeline, sizeof job->lifeline);
+  process->group = job->group;
+  process->pid = start(nn_child, job, CLONE_PIDFD | SIGCHLD, &process->pidfd);
+  if (process->pid < 0) {
+    job->err = errno;
+    process->pidfd = -1;
   }
-  process->ended = true;
-  return 0;
+  for (int fd = 0; fd < 3; fd++)
+    nn_close(&process->theirs[fd]);
+  if (job->err != 0 && process->pidfd >= 0)
+    nn_process_reap(process);
 }
 
-/* Runs the prepared job. 0, or an errno with the step where it failed. */
-static int run(nn_job *job, nn_process *process, int *step) {
-  nn_report report;
-  int ends[2];
-  ssize_t n;
-  *step = NN_STEP_CLONE;
-  if (pipe2(ends, O_CLOEXEC) != 0)
-    return errno;
-  /* above what the child takes for its standard streams */
-  job->report = fcntl(ends[1], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  nn_close(&ends[1]);
-  if (job->report < 0) {
-    nn_close(&ends[0]);
-    return errno;
+/* The template of a handle: made when it is first wanted. Its maker shares our
+   descriptors, to leave some, and is of no kind that wait(2) or SIGCHLD tell
+   the host of. */
+static void make_template(lua_State *L, nn_job *job, nn_ns *ns) {
+  if (ns->template >= 0)
+    return;
+  job->binds = push_binds(L, ns->name);
+  int pid = start(nn_template_child, job, CLONE_FILES, NULL);
+  if (pid < 0)
+    job->err = errno;
+  while (pid >= 0 && waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+    ;
+  if (job->err != 0)
+    return;
+  ns->template = job->kept[0];
+  ns->root = job->kept[1];
+  job->step = NN_STEP_KEEP;
+  job->err = nn_move_up(&ns->template);
+  if (job->err == 0)
+    job->err = nn_move_up(&ns->root);
+  if (job->err == 0)
+    return;
+  nn_close(&ns->template);
+  nn_close(&ns->root);
+}
+
+/* --- from Lua ------------------------------------------------------------ */
+
+/* Whether this process is in the foreground of a terminal, and so has to be a
+   program that it waits for: in the background it would be stopped. */
+static bool has_terminal(void) {
+  pid_t group = getpgrp();
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (tcgetpgrp(fd) == group)
+      return true;
+  return false;
+}
+
+/* The program, its arguments and environment; the strings stay in the table at
+   `table`, the rest on the stack. */
+static void prepare_program(lua_State *L, int table, nn_job *job) {
+  lua_getfield(L, table, "argv");
+  job->argv = push_strings(L, 0);
+  lua_getfield(L, table, "argv");
+  job->shell = push_strings(L, 1);
+  job->shell[0] = (char *)"/bin/sh";
+  job->env = environ;
+  lua_getfield(L, table, "env");
+  if (!lua_isnil(L, -1))
+    job->env = push_strings(L, 0);
+  job->programs =
+      push_programs(L, job->argv[0], string_field(L, table, "path"));
+  job->cwd = string_field(L, table, "cwd");
+  if (flag_field(L, table, "detach"))
+    job->group = NN_GROUP_SESSION;
+  else if (flag_field(L, table, "foreground") && has_terminal())
+    job->group = NN_GROUP_CALLER;
+}
+
+/* `base` is room for the working directory, which only has to be returned to
+   from another mount namespace. */
+static void prepare_mounts(lua_State *L, int table, nn_job *job, nn_ns *ns,
+                           char *base) {
+  const char *mounts = string_field(L, table, "mounts");
+  if (mounts == NULL)
+    return;
+  job->label = ns->name[0] != '\0' ? ns->name : "netns";
+  job->mounts = strcmp(mounts, "shared") != 0;
+  if (job->mounts) {
+    job->binds = push_binds(L, ns->name);
+    return;
   }
-  int err = start(job, process, &process->pidfd);
-  nn_close(&job->report);
-  do
-    n = err == 0 ? read(ends[0], &report, sizeof report) : 0;
-  while (n < 0 && errno == EINTR);
-  nn_close(&ends[0]);
-  if (n != (ssize_t)sizeof report)
-    return err;
-  take_status(process);
-  nn_close(&process->pidfd);
-  *step = report.step;
-  return report.err;
+  make_template(L, job, ns);
+  job->template = ns->template;
+  job->root = ns->root;
+  if (job->err != 0 || (job->cwd != NULL && job->cwd[0] == '/'))
+    return;
+  job->base = base;
+  job->step = NN_STEP_CWD;
+  if (syscall(SYS_getcwd, strcpy(base, "."), PATH_MAX) < 0)
+    job->err = errno;
+  else if (base[0] != '/') /* "(unreachable)": outside of the root */
+    job->err = ENOENT;
 }
 
-/* core.spawn(NS, argv, mounts): starts a program; a netns.process. The argv has
-   been checked. */
+/* The name of the stream that could not be opened, or NULL. */
+static const char *prepare_streams(lua_State *L, int table, nn_job *job,
+                                   nn_process *process) {
+  static const char *const names[] = {"stdin", "stdout", "stderr"};
+  lua_getfield(L, table, "input");
+  process->input = lua_tolstring(L, -1, &process->left);
+  for (int fd = 0; fd < 3; fd++) {
+    lua_getfield(L, table, names[fd]);
+    job->err = nn_stream_open(L, process, fd, &job->streams[fd]);
+    lua_pop(L, 1);
+    if (job->err != 0)
+      return names[fd];
+  }
+  return NULL;
+}
+
+static int start_failed(lua_State *L, const nn_job *job, const char *what,
+                        const char *stream) {
+  const char *label = nn_ns_label(L, 2), *detail = "";
+  if (stream != NULL)
+    return nn_fail(L, job->err, "%s %s: %s", what, label, stream);
+  if (job->step == NN_STEP_EXEC)
+    return nn_fail(L, job->err, "%s %s: %s", what, label, job->argv[0]);
+  if (job->step == NN_STEP_CWD)
+    detail = lua_pushfstring(L, " \"%s\"", job->cwd ? job->cwd : job->base);
+  return nn_fail(L, job->err, "%s %s: %s%s", what, label, step_text(job->step),
+                 detail);
+}
+
+/* core.spawn(what, NS, job): starts a program; a netns.process. `job`, whose
+   values have been checked and do not change, is a table:
+     argv    an array of strings; env: an array of NAME=VALUE, or nil
+     path    where the program is looked for, as PATH has it, or nil
+     cwd     a directory, or nil
+     mounts  "own", "shared", or nil
+     detach, foreground
+             booleans; foreground only counts on a terminal
+     stdin, stdout, stderr
+             "null", "pipe", "stdout", a file, a descriptor, or else inherited
+     input   for stdin, if that is "pipe": the caller keeps it */
 static int spawn_spawn(lua_State *L) {
-  int step;
-  char vrf[4096];
-  nn_job job = {.mounts = lua_toboolean(L, 3), .env = environ};
-  job.parent = getpid();
+  char vrf[4096], base[PATH_MAX];
+  nn_job job = {
+      .template = -1, .root = -1, .lifeline = {-1, -1}, .kept = {-1, -1}};
+  const char *what = luaL_checkstring(L, 1), *stream = NULL;
   lua_settop(L, 3);
-  job.argv = push_argv(L, 2);
-  nn_ns *ns = nn_ns_arg(L, 1, "exec");
+  nn_ns *ns = nn_ns_arg(L, 2, what);
   if (ns == NULL)
     return 3;
+  nn_process *process = nn_process_push(L);
   job.ns = ns->fd;
-  job.label = ns->name[0] != '\0' ? ns->name : "netns";
-  job.vrf = nn_vrf_exit(vrf, sizeof vrf) ? vrf : NULL;
-  job.binds = push_binds(L, job.mounts ? ns->name : "");
-  job.programs = push_programs(L, job.argv[0]);
-  size_t count = 0;
-  while (job.argv[count] != NULL)
-    count++;
-  job.shell = alloc(L, count + 2, sizeof *job.shell);
-  job.shell[0] = (char *)"/bin/sh";
-  memcpy(job.shell + 2, job.argv + 1, count * sizeof *job.shell);
-  nn_process *process = lua_newuserdata(L, sizeof *process);
-  *process = (nn_process){.pidfd = -1};
-  luaL_setmetatable(L, PROCESS);
-  int err = run(&job, process, &step);
+  job.vrf = nn_vrf_exit(L, vrf, sizeof vrf) ? vrf : NULL;
+  prepare_program(L, 3, &job);
+  prepare_mounts(L, 3, &job, ns, base);
+  if (job.err == 0)
+    stream = prepare_streams(L, 3, &job, process);
+  if (job.err == 0)
+    run(&job, process);
   nn_ns_done(ns);
-  if (err == 0)
-    return 1;
-  if (step == NN_STEP_EXEC)
-    return nn_fail(L, err, "exec %s: %s", nn_ns_label(L, 1), job.argv[0]);
-  return nn_fail(L, err, "exec %s: %s", nn_ns_label(L, 1), step_text(step));
-}
-
-static nn_process *check_process(lua_State *L) {
-  nn_process *process = luaL_checkudata(L, 1, PROCESS);
-  luaL_argcheck(L, process->pidfd >= 0 || process->ended, 1,
-                "process is closed");
-  return process;
-}
-
-/* process:wait([timeout]): true|nil, "exit"|"signal", code, as os.execute. */
-static int process_wait(lua_State *L) {
-  nn_process *process = check_process(L);
-  int64_t deadline = nn_deadline(nn_opttimeout(L, 2));
-  struct pollfd ready = {.fd = process->pidfd, .events = POLLIN};
-  while (!process->ended) {
-    int n = poll(&ready, 1, nn_remaining(deadline));
-    int err = n == 0 ? ETIMEDOUT : n < 0 ? errno : take_status(process);
-    if (err != 0 && err != EINTR)
-      return nn_fail(L, err, "wait for process %d", (int)process->pid);
+  if (job.err != 0) {
+    nn_process_close(process);
+    return start_failed(L, &job, what, stream);
   }
-  if (process->exited && process->code == 0)
-    lua_pushboolean(L, true);
-  else
-    lua_pushnil(L);
-  lua_pushstring(L, process->exited ? "exit" : "signal");
-  lua_pushinteger(L, process->code);
-  return 3;
-}
-
-static int process_close(lua_State *L) {
-  nn_process *process = luaL_checkudata(L, 1, PROCESS);
-  nn_close(&process->pidfd);
-  lua_pushboolean(L, true);
+  lua_settop(L, 4);
   return 1;
 }
 
 void nn_open_spawn(lua_State *L) {
   static const luaL_Reg functions[] = {{"spawn", spawn_spawn}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {
-      {"wait", process_wait}, {"close", process_close}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {
-      {"__gc", process_close}, {"__close", process_close}, {NULL, NULL}};
-  nn_newtype(L, PROCESS, methods, meta);
+  nn_open_process(L);
+  nn_open_await(L);
   luaL_setfuncs(L, functions, 0);
 }

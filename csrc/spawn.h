@@ -1,11 +1,16 @@
-/* spawn.h - what is prepared before a clone, for a child that shares our
-   memory and so must not allocate, lock, or touch Lua. */
+/* spawn.h - a program: what is prepared for it before the clone, for a child
+   that shares our memory and so must not allocate, lock, or touch Lua; and what
+   is known of it afterwards. */
 #ifndef NETNS_SPAWN_H
 #define NETNS_SPAWN_H
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "netns.h"
 
 typedef struct nn_bind {
   const char *source, *target;
@@ -15,35 +20,115 @@ typedef struct nn_bind {
 /* Where a child failed; step_text in spawn.c says it in words. */
 enum nn_step {
   NN_STEP_CLONE,
+  NN_STEP_LIFELINE,
+  NN_STEP_STREAMS,
   NN_STEP_CLOSE,
   NN_STEP_VRF,
   NN_STEP_ENTER,
   NN_STEP_UNSHARE,
   NN_STEP_PROPAGATION,
   NN_STEP_SYSFS,
+  NN_STEP_TEMPLATE,
+  NN_STEP_KEEP,
+  NN_STEP_CWD,
   NN_STEP_EXEC
+};
+
+/* The process group of a program. */
+enum nn_group {
+  NN_GROUP_OWN,
+  NN_GROUP_CALLER, /* the program in the foreground of a terminal */
+  NN_GROUP_SESSION /* a session of its own: no terminal, no lifeline */
 };
 
 typedef struct nn_job {
   int ns;                /* the network namespace */
   bool mounts;           /* a mount namespace of its own, /sys, /etc */
+  int template, root;    /* or a copy of this one; -1: none */
   const char *label;     /* the source that /sys is shown to come from */
   const char *vrf;       /* the cgroup.procs to join first, or NULL */
   const nn_bind *binds;  /* up to one without source */
+  int streams[3];        /* what becomes 0, 1 and 2, one after the other */
+  const char *base;      /* the working directory to return to, or NULL */
+  const char *cwd;       /* the one to change to then, or NULL */
   const char **programs; /* the paths to try, NULL after the last */
   char **argv;           /* of the program */
   char **shell;          /* for a script without #!: sh, <path>, arguments */
   char **env;
-  int parent; /* the process that the child must not outlive */
-  int report; /* the pipe for {step, errno}, closed by exec */
+  enum nn_group group;
+  int lifeline[2]; /* -1: none */
+
+  /* What the child leaves behind in our memory. */
+  int kept[2]; /* a template and its root, of nn_template_child */
+  int step;    /* where it failed, if err is not 0 */
+  int err;
 } nn_job;
 
-/* What the child reports when it fails. */
-typedef struct nn_report {
-  int step, err;
-} nn_report;
-
-/* child.c: runs in the child, as clone(2) calls it; never returns. */
+/* child.c: these run in the child, as clone(2) calls them. The first never
+   returns, the second makes a template and ends. */
 int nn_child(void *job);
+int nn_template_child(void *job);
+
+/* lifeline.c: the two ends of a pipe, which nobody but this process holds. When
+   it ends, in whatever way, the kernel closes one of them first, and sends
+   SIGKILL to the owner of the other: the program, and all that is in its
+   process group. It asks neither for credentials that the program has changed,
+   nor which thread has started it, as PR_SET_PDEATHSIG would. */
+int nn_lifeline_open(int line[2]);                /* 0 or an errno */
+bool nn_lifeline_tie(const int line[2], int who); /* as F_SETOWN takes it */
+/* Lets the program live on: for the process that has opened it only, since a
+   forked child has but a copy. */
+void nn_lifeline_cut(int line[2]);
+void nn_lifeline_close(int line[2]); /* ends it, if nobody has a copy */
+
+/* process.c: a program that was started */
+
+typedef struct nn_buffer {
+  char *data;
+  size_t length, size;
+} nn_buffer;
+
+typedef struct nn_process {
+  int pidfd; /* -1 when closed */
+  pid_t pid, starter;
+  enum nn_group group;
+  bool doomed; /* its group is being ended */
+  int lifeline[2];
+
+  bool ended, exited; /* exited: not killed by a signal */
+  int code;           /* the exit status, or the number of the signal */
+  int lost;           /* an errno: neither is known, or output is lost */
+
+  int streams[3];      /* our ends of its pipes; -1: none, or given away */
+  int theirs[3];       /* the other ends, until it is started */
+  int64_t patience;    /* when it has ended: how long we wait for more output */
+  const char *input;   /* what is still to be fed */
+  size_t left;         /* how much of it */
+  nn_buffer output[2]; /* what 1 and 2 have given */
+} nn_process;
+
+nn_process *nn_process_push(lua_State *L);           /* a closed one */
+nn_process *nn_process_check(lua_State *L, int arg); /* or a Lua error */
+void nn_process_close(nn_process *process);
+/* To the program, or to all of its process group if that is its own; 0 or an
+   errno. */
+int nn_process_signal(nn_process *process, int signal, bool group);
+/* Takes the status of a process that has ended, whoever has reaped it. */
+void nn_process_reap(nn_process *process);
+/* These add to the module, the table on top. */
+void nn_open_process(lua_State *L);
+void nn_open_await(lua_State *L); /* await.c */
+
+/* stream.c: standard streams */
+
+/* Opens what the program's `fd` is to be, by the value on top of the stack, as
+   core.spawn has it: *source is what the child makes it of. 0 or an errno; the
+   process holds what was opened. */
+int nn_stream_open(lua_State *L, nn_process *process, int fd, int *source);
+/* Makes a Lua file of the descriptor, which is its own from then on. 0, or an
+   errno with the descriptor closed and nothing pushed. */
+int nn_file_push(lua_State *L, int fd, bool writes);
+/* write(2) without SIGPIPE. */
+ssize_t nn_write(int fd, const void *data, size_t length);
 
 #endif

@@ -1,5 +1,6 @@
 /* util.c - the error triple, checked arguments, descriptors, deadlines. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,6 +28,16 @@ void nn_close(int *fd) {
     close(*fd);
   *fd = -1;
   errno = saved;
+}
+
+int nn_move_up(int *fd) {
+  if (*fd >= NN_FIRST_FD)
+    return 0;
+  int moved = fcntl(*fd, F_DUPFD_CLOEXEC, NN_FIRST_FD);
+  int err = moved < 0 ? errno : 0;
+  nn_close(fd);
+  *fd = moved;
+  return err;
 }
 
 bool nn_exhausted(int err) {

@@ -34,18 +34,36 @@ static bool cgroup2_mount(char *path, size_t size) {
   return found;
 }
 
-bool nn_vrf_exit(char *path, size_t size) {
-  char cgroup[4096], mount[2048];
-  if (read_file("/proc/thread-self/cgroup", cgroup, sizeof cgroup) == 0)
-    return false;
-  char *own = strstr(cgroup, "0::/");
-  if (own == NULL || (own != cgroup && own[-1] != '\n'))
-    return false;
+/* In what /proc/PID/cgroup says, the cgroup from where cgroup v2 is mounted on;
+   NULL if that is in no VRF. */
+static char *vrf_cgroup(char *text) {
+  char *own = strstr(text, "0::/");
+  if (own == NULL || (own != text && own[-1] != '\n'))
+    return NULL;
   own += strlen("0::");
   own[strcspn(own, "\n")] = '\0';
-  char *vrf = strstr(own, "/vrf/");
-  if (vrf == NULL || !cgroup2_mount(mount, sizeof mount))
+  return strstr(own, "/vrf/") != NULL ? own : NULL;
+}
+
+/* Reading the file takes a tenth of the time of starting a program. So the id
+   of the last cgroup that was in no VRF is kept. */
+bool nn_vrf_exit(lua_State *L, char *path, size_t size) {
+  const void *key = (const void *)nn_vrf_exit;
+  char text[4096], mount[2048];
+  lua_Integer cgroup = (lua_Integer)nn_cgroup(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, key);
+  bool known = cgroup != 0 && lua_tointeger(L, -1) == cgroup;
+  lua_pop(L, 1);
+  if (known || read_file("/proc/thread-self/cgroup", text, sizeof text) == 0)
     return false;
-  vrf[strlen("/vrf")] = '\0'; /* the one above, as ip does */
+  char *own = vrf_cgroup(text);
+  if (own == NULL) {
+    lua_pushinteger(L, cgroup);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+    return false;
+  }
+  if (!cgroup2_mount(mount, sizeof mount))
+    return false;
+  strstr(own, "/vrf/")[strlen("/vrf")] = '\0'; /* the one above, as ip does */
   return snprintf(path, size, "%s%s/cgroup.procs", mount, own) < (int)size;
 }

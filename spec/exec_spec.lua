@@ -159,6 +159,17 @@ describe("exec", function()
     assert.equal(ip, (t.script(([[
       require "netns".exec(%q, { "grep", "^0::", "/proc/self/cgroup" })
     ]]):format(name), joined)))
+    -- also one that was joined after a program was run outside of it
+    local later = t.script(([[
+      local netns = require "netns"
+      local argv = { "grep", "^0::", "/proc/self/cgroup" }
+      netns.exec(%q, argv)
+      local procs = assert(io.open("%s/vrf/red/cgroup.procs", "w"))
+      procs:write "0"
+      procs:close()
+      netns.exec(%q, argv)
+    ]]):format(name, group, name))
+    assert.equal("0::" .. own .. "\n" .. ip, later)
     assert(netns.delete(name))
     t.eventually(function() -- a process leaves its cgroup after its end
       return select(2, t.sh(
@@ -205,7 +216,7 @@ describe("exec", function()
     assert.equal("true\texit\t0", output)
   end)
 
-  it("says what could not be started, and leaves nothing", function()
+  it("says what could not be started #novalgrind", function()
     local name = t.name()
     local ns <close> = assert(netns.add(name))
     for program, code in pairs {
@@ -270,6 +281,37 @@ describe("exec", function()
     assert.equal("nil\texit\t7\nnil\tsignal\t9", output)
   end)
 
+  it("sees a Ctrl-C that comes just before it waits", function()
+    local dir = t.must "mktemp -d"
+    local source = assert(io.open(dir .. "/preload.c", "w"))
+    source:write [[
+      #define _GNU_SOURCE
+      #include <dlfcn.h>
+      #include <poll.h>
+      #include <signal.h>
+      int ppoll(struct pollfd *slots, nfds_t count, const struct timespec *time,
+                const sigset_t *mask) {
+        int (*next)(struct pollfd *, nfds_t, const struct timespec *,
+                    const sigset_t *) = dlsym(RTLD_NEXT, "ppoll");
+        static int raised;
+        if (!raised++)
+          raise(SIGINT);
+        return next(slots, count, time, mask);
+      }
+    ]]
+    source:close()
+    t.must("cc -shared -fPIC -o %s/preload.so %s/preload.c", dir, dir)
+    local output, code = t.script(([[
+      require "netns".exec("/proc/self/ns/net",
+        { "sh", "-c", "sleep 5; touch %s/late" })
+    ]]):format(dir), ("env ASAN_OPTIONS=verify_asan_link_order=0 "
+      .. "LD_PRELOAD=%s/preload.so"):format(dir))
+    assert.not_equal(0, code)
+    if t.lua:find "lua" then assert.matches("interrupted!", output) end
+    assert.equal("preload.c\npreload.so", t.must("ls %s", dir))
+    t.must("rm -r %s", dir)
+  end)
+
   it("does not let the program outlive the process", function()
     local file = os.tmpname()
     t.script(([[
@@ -304,7 +346,8 @@ describe("exec", function()
     assert.error_matches(function() ns:exec({ "true" }, { shell = true }) end,
       "unknown option 'shell' to 'exec'")
     assert.error_matches(function() ns:exec({ "true" }, { mounts = 1 }) end,
-      "bad option 'mounts' to 'exec' %(boolean expected, got number%)")
+      "bad option 'mounts' to 'exec' %(boolean or \"shared\" expected, "
+      .. "got number%)")
   end)
 
   it("runs a thousand programs without leaving anything", function()

@@ -1,13 +1,14 @@
---- Every name at once, one after the other: `ip -all netns …`. What fails for
--- one name does not stop the rest. The results are an array in the order of the
--- names, a table each, with `name`, `ok`, and if it failed `message` and
--- `errno`. The option `only`, a pattern or a function, selects names.
+--- Every name at once: `ip -all netns …`. What fails for one name does not stop
+-- the rest. The results are an array in the order of the names, a table each,
+-- with `name`, `ok`, and if it failed `message` and `errno`. The option `only`,
+-- a pattern or a function, selects names.
 -- @module netns.all
 
 local check = require "netns.check"
 local core = require "netns.core"
 local ids = require "netns.ids"
 local names = require "netns.names"
+local processes = require "netns.process"
 local programs = require "netns.programs"
 
 local all = {}
@@ -36,15 +37,70 @@ local function each(only, fn)
   return results
 end
 
-local EXEC = {
-  only = "pattern or function", quiet = "boolean", mounts = "boolean",
-}
+-- Starts a program for every selected name, `jobs` at a time: start(name) gives
+-- a process, and finish(process, result) takes its results. An error in
+-- between, as Ctrl-C raises it, ends all that run.
+local function run(opts, start, finish)
+  local list, err, number = core.names()
+  if not list then return nil, err, number end
+  local results, running, of = {}, {}, {}
+  local function reap()
+    local process = table.remove(running, processes.first(running))
+    finish(process, of[process])
+    processes.release(process)
+  end
+  local function launch(name)
+    if #running == (opts.jobs or 1) then reap() end
+    local result = { name = name, ok = false }
+    results[#results + 1] = result
+    local process, message, errno = start(name)
+    if process then
+      of[process] = result
+      running[#running + 1] = process
+    else
+      result.message, result.errno = message, errno
+    end
+  end
+  local ok, problem = pcall(function()
+    for _, name in ipairs(list) do
+      if selected(opts.only, name) then launch(name) end
+    end
+    while running[1] do reap() end
+  end)
+  if not ok then
+    processes.finish(running)
+    error(problem, 0)
+  end
+  return results
+end
+
+-- How a program has ended, into its result.
+local function note_end(process, result)
+  local ok, how, code = processes.result(process)
+  result.ok = ok or false
+  if how == "exit" or how == "signal" then
+    result.how, result.code = how, code
+    if not ok then result.message = ("%s %d"):format(how, code) end
+  else
+    result.message, result.errno = how, code
+  end
+end
+
+-- The options of a program in one namespace, and those of all of them.
+local function with(options, more)
+  for key, kind in pairs(options) do more[key] = kind end
+  more.only, more.jobs = "selector", "count"
+  return more
+end
+
+local EXEC = with(programs.EXEC, { quiet = "boolean" })
 
 --- Runs a program in every namespace: `ip -all netns exec CMD …`.
 -- @function exec
 -- @tparam {string,...} argv
--- @tparam[opt] table opts `only`; `quiet=true`: does not print `netns: NAME`
--- before each; `mounts` as for @{netns.exec}
+-- @tparam[opt] table opts `only`; `jobs`: how many may run at once, by default
+-- 1; `quiet=true`: does not print `netns: NAME` before each; and those of
+-- @{netns.exec}
 -- @treturn[1] {table,...} results, with `how` and `code` of the programs that
 -- could be started
 -- @return[2] nil
@@ -53,19 +109,42 @@ local EXEC = {
 function all.exec(argv, opts)
   argv = check.argv("all.exec", argv)
   opts = check.options("all.exec", opts, EXEC)
-  return each(opts.only, function(name, result)
-    if not opts.quiet then
+  local job = programs.job(argv, opts)
+  local quiet = opts.quiet or (job.stdout or "inherit") ~= "inherit"
+  return run(opts, function(name)
+    if not quiet then
       io.stdout:write("\nnetns: ", name, "\n")
       io.stdout:flush()
     end
-    local ok, how, code = programs.exec(name, argv, { mounts = opts.mounts })
-    if how ~= "exit" and how ~= "signal" then return ok, how, code end
-    result.how, result.code = how, code
-    return ok, ("%s %d"):format(how, code)
+    return processes.start("exec", name, job)
+  end, note_end)
+end
+
+local CAPTURE = with(programs.CAPTURE, {})
+
+--- Runs a program in every namespace, and keeps what each has written.
+-- @function capture
+-- @tparam {string,...} argv
+-- @tparam[opt] table opts `only`; `jobs`: how many may run at once, by default
+-- 1; and those of @{netns.capture}
+-- @treturn[1] {table,...} results, with `how` and `code` of the programs that
+-- could be started, and their `stdout` and `stderr`
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function all.capture(argv, opts)
+  argv = check.argv("all.capture", argv)
+  opts = check.options("all.capture", opts, CAPTURE)
+  local job = programs.capture_job(argv, opts)
+  return run(opts, function(name)
+    return processes.start("capture", name, job)
+  end, function(process, result)
+    note_end(process, result)
+    programs.collect(process, job, result)
   end)
 end
 
-local CALL = { only = "pattern or function" }
+local CALL = { only = "selector" }
 
 --- Runs a function inside every namespace, with a handle as its argument that
 -- is closed when it returns. An error in it is a failure of that name.
@@ -96,7 +175,7 @@ function all.call(fn, opts)
 end
 
 local DELETE = {
-  only = "pattern or function", kill = "boolean", wait = "seconds",
+  only = "selector", kill = "boolean", wait = "seconds",
 }
 
 --- Takes all names away: `ip -all netns delete`.

@@ -61,37 +61,89 @@ function check.seconds(what, value)
   end
 end
 
+local function is_text(value)
+  return type(value) == "string" and not value:find("\0", 1, true)
+end
+
+local function is_environment(env)
+  if type(env) ~= "table" then return false end
+  for name, value in pairs(env) do
+    if not is_text(name) or name == "" or name:find("=", 1, true)
+      or not (is_text(value) or type(value) == "number") then
+      return false
+    end
+  end
+  return true
+end
+
+local function is_integer(value, min)
+  return type(value) == "number" and value % 1 == 0 and value >= min
+    and value <= 0x7fffffff
+end
+
+-- What a standard stream of a program may be, besides these words.
+local function stream(...)
+  local words, texts = {}, {}
+  for i, word in ipairs { "inherit", "null", ... } do
+    words[word], texts[i] = true, ("%q"):format(word)
+  end
+  texts[#texts + 1] = "file or descriptor"
+  return table.concat(texts, ", "), function(value)
+    return words[value] or io.type(value) == "file" or is_integer(value, 0)
+  end
+end
+
 -- What is more than a type of Lua: how it is called, and how it is told.
 local kinds = {
-  ["pattern or function"] = function(value)
+  selector = { "pattern or function", function(value)
     return type(value) == "string" or type(value) == "function"
-  end,
-  seconds = function(value) return type(value) == "number" and value >= 0 end,
-  id = function(value)
-    return type(value) == "number" and value % 1 == 0 and value >= 0
-      and value <= 0x7fffffff
-  end,
+  end },
+  seconds = { "seconds", function(value)
+    return type(value) == "number" and value >= 0
+  end },
+  id = { "id", function(value) return is_integer(value, 0) end },
+  count = { "positive integer", function(value)
+    return is_integer(value, 1)
+  end },
+  path = { "string without NUL", is_text },
+  environment = { "table from names to strings", is_environment },
+  mounts = { "boolean or \"shared\"", function(value)
+    return type(value) == "boolean" or value == "shared"
+  end },
+  input = { stream() },
+  ["input or pipe"] = { stream "pipe" },
+  output = { stream() },
+  ["output or pipe"] = { stream "pipe" },
+  error = { stream "stdout" },
+  ["error or pipe"] = { stream("stdout", "pipe") },
 }
 
---- Returns `opts`, or an empty table for nil, with every key known to `known`,
--- a table from keys to kinds.
+--- Returns a copy of `opts`, or an empty table for nil, with every key known to
+-- `known`, a table from keys to kinds.
 function check.options(what, opts, known)
   if opts == nil then return {} end
   if type(opts) ~= "table" then
     wrong("opts", what, "table expected, got %s", type(opts))
   end
+  local copy = {}
   for key, value in pairs(opts) do
     local kind = known[key]
     if kind == nil then
       raise("unknown option '%s' to '%s'", tostring(key), what)
     end
-    local is = kinds[kind]
-    if is and not is(value) or not is and type(value) ~= kind then
-      raise("bad option '%s' to '%s' (%s expected, got %s)", key, what, kind,
-        type(value))
+    local special = kinds[kind]
+    local is = special and special[2](value) or type(value) == kind
+    if not is then
+      raise("bad option '%s' to '%s' (%s expected, got %s)", key, what,
+        special and special[1] or kind,
+        type(value) == "string" and ("%q"):format(value) or type(value))
     end
+    copy[key] = value
   end
-  return opts
+  if opts.input and opts.stdin then
+    raise("options 'input' and 'stdin' to '%s' exclude each other", what)
+  end
+  return copy
 end
 
 return check

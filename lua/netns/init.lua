@@ -42,6 +42,8 @@ local netns = {
   socket = core.socket,
   sysctl = core.sysctl,
   exec = programs.exec,
+  capture = programs.capture,
+  spawn = programs.spawn,
 
   monitor = require "netns.monitor",
   all = require "netns.all",
@@ -50,6 +52,8 @@ local netns = {
 -- What a handle can do is about its own namespace; the ids are as it sees them.
 local methods = core.methods
 methods.exec = programs.exec
+methods.capture = programs.capture
+methods.spawn = programs.spawn
 methods.set = ids.set
 methods.id = ids.id
 methods.list_id = ids.list

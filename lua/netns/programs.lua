@@ -2,35 +2,161 @@
 -- @module netns
 
 local check = require "netns.check"
-local core = require "netns.core"
+local processes = require "netns.process"
 
 local programs = {}
 
-local EXEC = { mounts = "boolean" }
+-- The options of each way to start a program, and their kinds.
+local function known(more)
+  more.env, more.cwd, more.detach = "environment", "path", "boolean"
+  more.mounts, more.timeout = "mounts", "seconds"
+  return more
+end
+
+--- The options of `exec` and `capture`, for those that build on them.
+-- @local
+programs.EXEC = known {
+  stdin = "input", stdout = "output", stderr = "error", input = "string",
+}
+--- @local
+programs.CAPTURE = known {
+  stdin = "input", stdout = "output or pipe", stderr = "error or pipe",
+  input = "string",
+}
+
+local SPAWN = known {
+  stdin = "input or pipe", stdout = "output or pipe", stderr = "error or pipe",
+}
+
+-- The environment as execve(2) wants it, in a certain order.
+local function environment(env)
+  if not env then return nil end
+  local list = {}
+  for name, value in pairs(env) do list[#list + 1] = name .. "=" .. value end
+  table.sort(list)
+  return list
+end
+
+--- What core.spawn wants, made of checked arguments; nobody else changes it.
+-- @local
+function programs.job(argv, opts)
+  local mounts = opts.mounts
+  if mounts ~= "shared" then mounts = mounts ~= false and "own" or nil end
+  return {
+    argv = argv, env = environment(opts.env),
+    path = opts.env and opts.env.PATH and tostring(opts.env.PATH),
+    cwd = opts.cwd, mounts = mounts, detach = opts.detach,
+    stdin = opts.input and "pipe" or opts.stdin,
+    stdout = opts.stdout, stderr = opts.stderr,
+    input = opts.input, timeout = opts.timeout,
+    foreground = not opts.timeout,
+  }
+end
+
+--- The same for a program whose output is wanted.
+-- @local
+function programs.capture_job(argv, opts)
+  local job = programs.job(argv, opts)
+  job.stdout = job.stdout or "pipe"
+  job.stderr = job.stderr or "pipe"
+  return job
+end
+
+--- What a program has written, into a table.
+-- @local
+function programs.collect(process, job, result)
+  if job.stdout == "pipe" then result.stdout = process.child:output(1) end
+  if job.stderr == "pipe" then result.stderr = process.child:output(2) end
+  return result
+end
 
 --- Runs a program in a namespace and waits for it: `ip netns exec NAME CMD …`.
 -- It gets a mount namespace of its own with a `/sys` that shows the namespace,
--- and the files of `/etc/netns/NAME/` bound over those of `/etc`; it is killed
--- if the thread that started it ends.
+-- and the files of `/etc/netns/NAME/` bound over those of `/etc`. It does not
+-- outlive the process that started it.
 -- @function exec
 -- @param NS
 -- @tparam {string,...} argv the program, looked up in `PATH`, and its arguments
--- @tparam[opt] table opts `mounts=false`: only the network namespace
+-- @tparam[opt] table opts
+--
+-- - `env`: table from names to values that replaces the environment; a `PATH`
+--   in it is where the program is looked up
+-- - `cwd`: the directory to change to
+-- - `stdin`, `stdout`, `stderr`: `"inherit"`, `"null"`, a Lua file, or a
+--   descriptor, an integer; `stderr="stdout"`
+-- - `input`: a string to feed to it
+-- - `timeout`: seconds, after which all of its process group is ended: by
+--   TERM, and a second later KILL
+-- - `mounts`: `false` for the network namespace alone; `"shared"` for a copy of
+--   mounts that are made once a handle, which does not slow down with the
+--   number of names
+-- - `detach=true`: it may outlive this process
 -- @treturn[1] boolean|nil true if it exited with 0, as `os.execute` has it
 -- @treturn[1] string `exit` or `signal`
 -- @treturn[1] integer the exit status, or the number of the signal
 -- @return[2] nil if it could not be started
 -- @treturn[2] string message, which names the step that failed
--- @treturn[2] integer errno
+-- @treturn[2] integer errno; ETIMEDOUT if its time was up
 function programs.exec(NS, argv, opts)
   check.namespace("exec", NS)
   argv = check.argv("exec", argv)
-  opts = check.options("exec", opts, EXEC)
-  local process, message, errno = core.spawn(NS, argv, opts.mounts ~= false)
+  opts = check.options("exec", opts, programs.EXEC)
+  local process, message, errno =
+    processes.start("exec", NS, programs.job(argv, opts))
   if not process then return nil, message, errno end
-  local ok, how, code = process:wait()
-  process:close()
-  return ok, how, code
+  processes.run(process)
+  processes.release(process)
+  return processes.result(process)
+end
+
+--- Runs a program in a namespace, and keeps what it writes.
+-- @function capture
+-- @param NS
+-- @tparam {string,...} argv
+-- @tparam[opt] table opts as for @{exec}; `stdout` and `stderr` are `"pipe"`
+-- by default
+-- @treturn[1] table `{ ok=, how=, code=, stdout=, stderr= }`: the results of
+-- @{exec}, and what was written
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+-- @treturn[2] table if its time was up, `{ stdout=, stderr= }` until then
+function programs.capture(NS, argv, opts)
+  check.namespace("capture", NS)
+  argv = check.argv("capture", argv)
+  opts = check.options("capture", opts, programs.CAPTURE)
+  local job = programs.capture_job(argv, opts)
+  local process, message, errno = processes.start("capture", NS, job)
+  if not process then return nil, message, errno end
+  processes.run(process)
+  local ok, how, code = processes.result(process)
+  local result = programs.collect(process, job, {})
+  processes.release(process)
+  if how ~= "exit" and how ~= "signal" then return nil, how, code, result end
+  result.ok, result.how, result.code = ok, how, code
+  return result
+end
+
+--- Starts a program in a namespace, and does not wait for it.
+-- @function spawn
+-- @param NS
+-- @tparam {string,...} argv
+-- @tparam[opt] table opts as for @{exec}, but no `input`; the streams may be
+-- `"pipe"`, too
+-- @treturn[1] netns.process which has `pid`, and `stdin`, `stdout`, `stderr`
+-- for the streams that are pipes: Lua files
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function programs.spawn(NS, argv, opts)
+  check.namespace("spawn", NS)
+  argv = check.argv("spawn", argv)
+  opts = check.options("spawn", opts, SPAWN)
+  local job = programs.job(argv, opts)
+  job.foreground = false
+  local process, message, errno = processes.start("spawn", NS, job)
+  if not process then return nil, message, errno end
+  return processes.open_streams(process, job)
 end
 
 return programs

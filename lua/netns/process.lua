@@ -1,0 +1,255 @@
+--- A program that runs, or has run, in a namespace: what @{netns.spawn} gives.
+-- @classmod netns.process
+
+local check = require "netns.check"
+local core = require "netns.core"
+
+local Process = {} -- what the user has
+Process.__index = Process
+
+local processes = {} -- what the rest of the library does with them
+
+-- Seconds that a program has for its own end, between TERM and KILL.
+local GRACE = 1
+
+local MAX_SIGNAL = 64
+
+-- What core.spawn gives, until it is closed, with the input that it points to.
+-- It is held here because a collection that finds an object dropped would
+-- finalize its child too, and with it what ties the program to this process.
+local held = {} -- luacheck: ignore 241
+
+-- Those whose object was dropped while they ran, to be reaped in time.
+local abandoned = {}
+
+local function release(child)
+  held[child] = nil
+  child:close()
+end
+
+local function abandon(self)
+  local child = self.child
+  self.child = nil
+  if not child then return end
+  if child:running() then
+    abandoned[#abandoned + 1] = child
+  else
+    release(child)
+  end
+end
+
+local function sweep()
+  while abandoned[1] do
+    local i = core.await(abandoned, 0)
+    if not i then return end
+    release(table.remove(abandoned, i))
+  end
+end
+
+-- What messages about it begin with.
+local function title(self)
+  return ("%s %s: %s"):format(self.what, self.label, self.program)
+end
+
+-- Ends the whole process group: first so that it may clean up, then for good.
+local function press(self)
+  self.child:doom(self.pressed and core.signals.KILL or core.signals.TERM)
+  self.deadline = not self.pressed and core.now() + GRACE or nil
+  self.pressed = true
+end
+
+-- Its time is up, unless it has ended and only its output is waited for.
+local function expire(self)
+  if not self.child:running() then
+    self.deadline = nil
+  else
+    self.overdue = self.overdue or not self.pressed
+    press(self)
+  end
+end
+
+--- Waits until one of the processes is over, ending those whose time is up.
+-- @param list
+-- @param limit when to stop waiting, a time of core.now()
+-- @param keys whether the terminal's keys are for the program, see await.c
+-- @return its place in the array; nil if that is not so at the time `limit`
+-- @local
+function processes.first(list, limit, keys)
+  local children = {}
+  for i, process in ipairs(list) do children[i] = process.child end
+  while true do
+    local deadline = limit or math.huge
+    for _, process in ipairs(list) do
+      deadline = math.min(deadline, process.deadline or math.huge)
+    end
+    local left = deadline < math.huge and math.max(deadline - core.now(), 0)
+    local i = core.await(children, left or nil, keys)
+    if i then return i end
+    local now = core.now()
+    if limit and limit <= now then return nil end
+    for _, process in ipairs(list) do
+      if process.deadline and process.deadline <= now then expire(process) end
+    end
+  end
+end
+
+--- Ends all of these processes at once, waits for it, and closes them.
+-- @local
+function processes.finish(list)
+  local rest = {}
+  for _, process in ipairs(list) do
+    if process.child:running() then
+      rest[#rest + 1] = process
+      if not process.pressed then press(process) end
+    end
+  end
+  while rest[1] do table.remove(rest, processes.first(rest)) end
+  for _, process in ipairs(list) do release(process.child) end
+end
+
+--- Waits for one; an error in between, as Ctrl-C raises it, ends the program.
+-- @local
+function processes.run(process)
+  local ok, err = pcall(processes.first, { process }, nil, true)
+  if ok then return end
+  processes.finish { process }
+  error(err, 0)
+end
+
+--- How a process that is over has ended.
+-- @local
+function processes.result(process)
+  if process.overdue then
+    return nil, ("%s: ended after %g s")
+      :format(title(process), process.timeout), core.errno.ETIMEDOUT
+  end
+  local ok, how, code = process.child:status()
+  if how == "exit" or how == "signal" then return ok, how, code end
+  return nil, ("%s: %s"):format(title(process), how), code
+end
+
+--- Closes one that is over.
+-- @local
+function processes.release(process)
+  release(process.child)
+end
+
+--- Starts a program. `job` is what core.spawn wants, and `timeout`.
+-- @local
+function processes.start(what, NS, job)
+  sweep()
+  -- made first, so that nothing is left that could fail once the program runs
+  local self = setmetatable({
+    child = false, pid = 0, detach = job.detach,
+    timeout = job.timeout, deadline = false,
+    what = what, label = core.label(NS), program = job.argv[1],
+  }, Process)
+  local child, message, errno = core.spawn(what, NS, job)
+  if not child then return nil, message, errno end
+  held[child] = job.input or true
+  self.child, self.pid = child, child:pid()
+  self.deadline = job.timeout and core.now() + job.timeout
+  return self
+end
+
+local STREAMS = { stdin = 0, stdout = 1, stderr = 2 }
+
+--- Makes Lua files of the pipes that were asked for.
+-- @local
+function processes.open_streams(process, job)
+  for name, fd in pairs(STREAMS) do
+    if job[name] == "pipe" then
+      local message, errno
+      process[name], message, errno = process.child:file(fd)
+      if not process[name] then
+        process:close()
+        return nil, message, errno
+      end
+    end
+  end
+  return process
+end
+
+local function child_of(self)
+  return self.child or error("process is closed", 3)
+end
+
+--- A pidfd, which stays the process's: readable when the program has ended.
+-- @treturn integer
+function Process:fd()
+  return child_of(self):fd() or error("process is closed", 2)
+end
+
+--- Waits for the end of the program. If it was started with a `timeout`, which
+-- counts from its start, that ends it.
+-- @tparam[opt] number timeout seconds to wait; 0 to look
+-- @treturn[1] boolean|nil true if it exited with 0, as `os.execute` has it
+-- @treturn[1] string `exit` or `signal`
+-- @treturn[1] integer the exit status, or the number of the signal
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno: ETIMEDOUT if it still runs, or if its own time was
+-- up; ECHILD if another part of the host has taken its status (before Linux
+-- 6.15)
+function Process:wait(timeout)
+  if timeout ~= nil then check.seconds("wait", timeout) end
+  child_of(self)
+  if not processes.first({ self }, timeout and core.now() + timeout) then
+    return nil, ("%s: still runs"):format(title(self)), core.errno.ETIMEDOUT
+  end
+  return processes.result(self)
+end
+
+--- Sends a signal to the program, though not to its children.
+-- @tparam[opt="TERM"] string|integer signal `TERM`, `SIGTERM`, or its number
+-- @treturn[1] boolean true
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno: ESRCH if it has ended; EINVAL, EPERM
+function Process:kill(signal)
+  signal = signal or "TERM"
+  local number = signal
+  if type(signal) == "string" then
+    number = core.signals[signal:upper():gsub("^SIG", "")]
+  elseif type(signal) ~= "number" or signal % 1 ~= 0 then
+    error(("bad argument 'signal' to 'kill' (name or number expected, got %s)")
+      :format(type(signal)), 2)
+  elseif signal < 0 or signal > MAX_SIGNAL then
+    number = nil
+  end
+  if not number then
+    return nil, ("kill: no signal %s"):format(signal), core.errno.EINVAL
+  end
+  local child = child_of(self)
+  core.await({ child }, 0) -- a zombie would take any signal
+  return child:signal(number)
+end
+
+--- Ends the program, unless it was started with `detach` or has ended: TERM to
+-- all of its process group, and a second later KILL. Closes the streams, too.
+-- Closing twice does no harm.
+-- @treturn boolean true
+function Process:close()
+  if self.detach then abandon(self) end
+  if self.child then processes.finish { self } end
+  -- last, since what is left in a buffer would wait for a program that lives
+  for name in pairs(STREAMS) do
+    if io.type(self[name]) == "file" then self[name]:close() end
+  end
+  return true
+end
+
+Process.__close = Process.close
+Process.__gc = abandon
+
+function Process:__tostring()
+  local state = "closed"
+  if self.child then
+    core.await({ self.child }, 0)
+    local _, how, code = self.child:status()
+    state = how and ("%s %d"):format(how, code) or "running"
+  end
+  return ("netns.process (%d, %s)"):format(self.pid, state)
+end
+
+return processes
