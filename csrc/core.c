@@ -57,6 +57,14 @@ NN_MODULE int luaopen_netns_core(lua_State *L) {
   nn_open_procs(L);
   nn_open_spawn(L);
   nn_open_watch(L);
+  nn_open_link(L);
+  nn_open_tun(L);
+  nn_open_qdisc(L);
+  nn_open_addr(L);
+  nn_open_route(L);
+  nn_open_neigh(L);
+  nn_open_rule(L);
+  nn_open_events(L);
   lua_pushliteral(L, NN_RUN_DIR);
   lua_setfield(L, -2, "run_dir");
   lua_pushcfunction(L, core_now);

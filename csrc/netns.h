@@ -188,5 +188,13 @@ void nn_open_spawn(lua_State *L);
 void nn_open_watch(lua_State *L);
 void nn_open_dir(lua_State *L);
 void nn_open_rtnl(lua_State *L);
+void nn_open_link(lua_State *L);
+void nn_open_tun(lua_State *L);
+void nn_open_qdisc(lua_State *L);
+void nn_open_addr(lua_State *L);
+void nn_open_route(lua_State *L);
+void nn_open_neigh(lua_State *L);
+void nn_open_rule(lua_State *L);
+void nn_open_events(lua_State *L);
 
 #endif

@@ -168,7 +168,7 @@ for way, fanotify in pairs(ways) do
     test("misses nothing that happens while it reads", nil, function(mon)
       -- a name comes and goes between the reading of files and of mounts
       local name = t.name()
-      local sources = getmetatable(mon.watch).__index
+      local sources = getmetatable(mon.gate).__index
       local files = sources.files
       sources.files = function(watch)
         sources.files = files

@@ -9,8 +9,11 @@
 
 local core = require "netns.core"
 local ids = require "netns.ids"
+local links = require "netns.links"
 local names = require "netns.names"
 local programs = require "netns.programs"
+local qdiscs = require "netns.qdiscs"
+local watch = require "netns.watch"
 
 local netns = {
   --- The directory of the names, `/run/netns`.
@@ -45,6 +48,42 @@ local netns = {
   capture = programs.capture,
   spawn = programs.spawn,
 
+  links = links.links,
+  link = core.link,
+  link_add = links.link_add,
+  link_set = core.link_set,
+  link_delete = core.link_delete,
+
+  addrs = core.addrs,
+  addr_add = core.addr_add,
+  addr_delete = core.addr_delete,
+  addr_flush = core.addr_flush,
+
+  routes = core.routes,
+  route_add = core.route_add,
+  route_delete = core.route_delete,
+  route_get = core.route_get,
+
+  neighs = core.neighs,
+  neigh_add = core.neigh_add,
+  neigh_delete = core.neigh_delete,
+
+  rules = core.rules,
+  rule_add = core.rule_add,
+  rule_delete = core.rule_delete,
+
+  qdiscs = core.qdiscs,
+  qdisc_add = core.qdisc_add,
+  qdisc_set = core.qdisc_set,
+  qdisc_delete = core.qdisc_delete,
+  classes = qdiscs.classes,
+  class_add = core.class_add,
+  class_delete = core.class_delete,
+
+  wait_link = watch.wait_link,
+  wait_addr = watch.wait_addr,
+  monitor_links = watch.monitor_links,
+
   monitor = require "netns.monitor",
   all = require "netns.all",
 }
@@ -54,6 +93,12 @@ local methods = core.methods
 methods.exec = programs.exec
 methods.capture = programs.capture
 methods.spawn = programs.spawn
+methods.links = links.links
+methods.link_add = links.link_add
+methods.classes = qdiscs.classes
+methods.wait_link = watch.wait_link
+methods.wait_addr = watch.wait_addr
+methods.monitor_links = watch.monitor_links
 methods.set = ids.set
 methods.id = ids.id
 methods.list_id = ids.list

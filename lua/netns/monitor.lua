@@ -10,6 +10,9 @@
 local check = require "netns.check"
 local core = require "netns.core"
 local ids = require "netns.ids"
+local queue = require "netns.queue"
+
+local emit = queue.emit
 
 local Monitor = {}
 Monitor.__index = Monitor
@@ -24,11 +27,6 @@ Monitor.__name = "netns.monitor"
 -- self.ids      id -> name, or false
 -- self.failure  message and errno of a look that was not possible
 -- self.behind   true if something was not looked at the last time
-
-local function emit(self, event)
-  self.last = self.last + 1
-  self.queue[self.last] = event
-end
 
 local function forget(self, name)
   local mount = self.known[name].mount
@@ -174,7 +172,7 @@ end
 -- Reads the sources of names. The files first: what was mounted on a file that
 -- is reported gone was mounted, and unmounted, before that.
 local function read_names(self)
-  local watch = self.watch
+  local watch = self.gate
   local list = watch:files()
   local mounted, unmounted, lost = watch:mounts()
   local moved = false
@@ -267,23 +265,8 @@ local function drain(self)
     ok, message, errno = nil, self.failure[1], self.failure[2]
   end
   self.behind = not ok
-  return ok, message, errno
-end
-
--- Takes the first event out of the queue, and keeps the descriptor readable as
--- long as there are more.
-local function take(self)
-  local event = self.queue[self.first]
-  if event then
-    self.queue[self.first] = nil
-    self.first = self.first + 1
-  end
-  local pending = self.first <= self.last
-  if pending ~= self.pending then
-    self.watch:pending(pending)
-    self.pending = pending
-  end
-  return event
+  if not ok then return nil, message, errno end
+  return false -- all was read
 end
 
 --- Waits for the next event.
@@ -297,33 +280,19 @@ end
 -- @treturn[2] integer errno: ETIMEDOUT
 function Monitor:read(timeout)
   if timeout ~= nil then check.seconds("read", timeout) end
-  timeout = timeout or self.timeout
-  local deadline = timeout and core.now() + timeout
-  while true do
-    local event = take(self)
-    if event then return event end
-    local ok, message, errno = drain(self)
-    if not ok then return nil, message, errno end
-    if self.first > self.last then
-      local left = deadline and deadline - core.now()
-      if left and left <= 0 then
-        return nil, "monitor: no event", core.errno.ETIMEDOUT
-      end
-      self.watch:wait(left)
-    end
-  end
+  return queue.read(self, timeout, drain, "monitor")
 end
 
 --- A descriptor to poll: when it is readable, `read(0)` may have an event.
 -- @treturn integer which stays the monitor's
 function Monitor:fd()
-  return self.watch:fd()
+  return self.gate:fd()
 end
 
 --- Ends the watching. Closing twice does no harm.
 -- @treturn boolean true
 function Monitor:close()
-  self.watch:close()
+  self.gate:close()
   if self.listener then self.listener:close() end
   if self.query then self.query:close() end
   return true
@@ -331,12 +300,7 @@ end
 
 Monitor.__close = Monitor.close
 
--- For the generic `for`: no event within the timeout ends the loop.
-function Monitor:__call()
-  local event, message, errno = self:read()
-  if not event and errno ~= core.errno.ETIMEDOUT then error(message, 2) end
-  return event
-end
+Monitor.__call = queue.iterate
 
 local OPTIONS = { ids = "boolean", existing = "boolean", timeout = "seconds" }
 
@@ -349,7 +313,7 @@ local function open_ids(self)
   if not self.query then return nil, message, errno end
   fd, message, errno = core.id_listen(self.listener)
   if not fd then return nil, message, errno end
-  return self.watch:add(fd)
+  return self.gate:add(fd)
 end
 
 -- Watches first and looks then, so that there is no gap between the two.
@@ -359,7 +323,8 @@ local function start(self, opts)
   if ok then ok, message, errno = scan_names(self) end
   if ok and opts.ids then ok, message, errno = scan_ids(self) end
   if not ok then return nil, message, errno end
-  if not opts.existing then self.first = self.last + 1 end
+  if not opts.existing then queue.init(self) end
+  queue.signal(self)
   return true
 end
 
@@ -377,21 +342,15 @@ return function(opts)
   opts = check.options("monitor", opts, OPTIONS)
   local watch, message, errno = core.watch(true)
   if not watch then return nil, message, errno end
-  local self = setmetatable({
-    watch = watch, timeout = opts.timeout,
+  local self = queue.init(setmetatable({
+    gate = watch, timeout = opts.timeout,
     known = {}, mounts = {}, waiting = {}, ids = {}, passing = {}, passed = 0,
-    queue = {}, first = 1, last = 0, pending = false,
-  }, Monitor)
+  }, Monitor))
   local ok
   ok, message, errno = start(self, opts)
   if not ok then
     self:close()
     return nil, message, errno
-  end
-  for i = 1, self.first - 1 do self.queue[i] = nil end
-  if self.first <= self.last then
-    self.pending = true
-    watch:pending(true)
   end
   return self, nil, nil, self -- the last for the generic `for`, which closes it
 end

@@ -1,0 +1,570 @@
+/***
+addr.c: addresses, as `ip address` has them.
+@module netns
+*/
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include "fields.h"
+#include "netns.h"
+
+#define FOREVER UINT32_MAX /* a lifetime */
+#define END                                                                    \
+  { .name = NULL }
+
+/* <linux/if_addr.h> of Linux 5.18 and later has them */
+#define ADDR_PROTO 11
+enum { PROTO_LO = 1, PROTO_RA, PROTO_LL };
+
+/* --- what an address is made of ------------------------------------------ */
+
+static const nn_name scopes[] = {
+    {"global", RT_SCOPE_UNIVERSE}, {"site", RT_SCOPE_SITE},
+    {"link", RT_SCOPE_LINK},       {"host", RT_SCOPE_HOST},
+    {"nowhere", RT_SCOPE_NOWHERE}, {NULL, 0}};
+
+static const nn_name protocols[] = {{"kernel_lo", PROTO_LO},
+                                    {"kernel_ra", PROTO_RA},
+                                    {"kernel_ll", PROTO_LL},
+                                    {NULL, 0}};
+
+static const nn_name lifetimes[] = {{"forever", FOREVER}, {NULL, 0}};
+
+#define HEAD(member) offsetof(struct ifaddrmsg, member)
+
+static const nn_field head_fields[] = {
+    {"index", HEAD(ifa_index), NN_U32, true, NULL},
+    {"link", HEAD(ifa_index), NN_LINK, true, NULL},
+    {"family", HEAD(ifa_family), NN_NAME8, true, nn_families},
+    {"prefixlen", HEAD(ifa_prefixlen), NN_U8, true, NULL},
+    {"scope", HEAD(ifa_scope), NN_NAME8, true, scopes},
+    END};
+
+static const nn_field attributes[] = {
+    {"local", IFA_LOCAL, NN_IP, true, NULL},
+    {"address", IFA_ADDRESS, NN_IP, true, NULL},
+    {"broadcast", IFA_BROADCAST, NN_IP, true, NULL},
+    {"anycast", IFA_ANYCAST, NN_IP, true, NULL},
+    {"label", IFA_LABEL, NN_TEXT, false, NULL},
+    {"metric", IFA_RT_PRIORITY, NN_U32, false, NULL},
+    {"protocol", ADDR_PROTO, NN_NAME8, true, protocols},
+    END};
+
+static const nn_field cacheinfo[] = {
+    {"valid_life_time", offsetof(struct ifa_cacheinfo, ifa_valid), NN_U32, true,
+     NULL},
+    {"preferred_life_time", offsetof(struct ifa_cacheinfo, ifa_prefered),
+     NN_U32, true, NULL},
+    END};
+
+typedef struct flag {
+  const char *name;
+  uint32_t bit;
+  int family; /* that has it; AF_UNSPEC: both */
+  bool fixed; /* told by the kernel, not set */
+} flag;
+
+static const flag flags[] = {
+    {"secondary", IFA_F_SECONDARY, AF_INET, true},
+    {"temporary", IFA_F_TEMPORARY, AF_INET6, true},
+    {"nodad", IFA_F_NODAD, AF_INET6, false},
+    {"optimistic", IFA_F_OPTIMISTIC, AF_INET6, true},
+    {"dadfailed", IFA_F_DADFAILED, AF_INET6, true},
+    {"home", IFA_F_HOMEADDRESS, AF_INET6, false},
+    {"deprecated", IFA_F_DEPRECATED, AF_UNSPEC, true},
+    {"tentative", IFA_F_TENTATIVE, AF_INET6, true},
+    {"mngtmpaddr", IFA_F_MANAGETEMPADDR, AF_INET6, false},
+    {"noprefixroute", IFA_F_NOPREFIXROUTE, AF_UNSPEC, false},
+    {"autojoin", IFA_F_MCAUTOJOIN, AF_UNSPEC, true},
+    {"stable-privacy", IFA_F_STABLE_PRIVACY, AF_INET6, true},
+    {NULL, 0, 0, false}};
+
+static bool has_flag(const struct ifaddrmsg *info, const flag *which) {
+  return which->family == AF_UNSPEC || which->family == info->ifa_family;
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+/* The kernel tells two addresses, or for IPv6 one if there is no peer. In the
+   table it is `local`, and `address` is its peer's. */
+static void set_local(lua_State *L) {
+  lua_getfield(L, -1, "address");
+  if (lua_getfield(L, -2, "local") == LUA_TNIL) {
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -4, "local");
+  }
+  if (lua_isnil(L, -1) || lua_rawequal(L, -1, -2)) {
+    lua_pushnil(L);
+    lua_setfield(L, -4, "address");
+  }
+  lua_pop(L, 2);
+}
+
+static void set_true(lua_State *L, const char *name) {
+  lua_pushboolean(L, true);
+  lua_setfield(L, -2, name);
+}
+
+bool nn_push_addr(const nn_codec *codec, const struct nlmsghdr *msg) {
+  lua_State *L = codec->L;
+  const struct ifaddrmsg *info = nlmsg_data(msg);
+  const struct nlattr *attrs = nlmsg_attrdata(msg, sizeof *info);
+  const int len = nlmsg_attrlen(msg, sizeof *info);
+  lua_createtable(L, 0, 12);
+  nn_head_read(codec, head_fields, info);
+  nn_fields_read(codec, attributes, attrs, len);
+  set_local(L);
+  const struct nlattr *times = nla_find(attrs, len, IFA_CACHEINFO);
+  if (times != NULL && nla_len(times) >= (int)sizeof(struct ifa_cacheinfo))
+    nn_head_read(codec, cacheinfo, nla_data(times));
+  const struct nlattr *all = nla_find(attrs, len, IFA_FLAGS);
+  const uint32_t bits = all != NULL ? nla_get_u32(all) : info->ifa_flags;
+  for (const flag *each = flags; each->name != NULL; each++)
+    if (bits & each->bit && has_flag(info, each))
+      set_true(L, each->name);
+  if (!(bits & IFA_F_PERMANENT))
+    set_true(L, "dynamic");
+  return true;
+}
+
+/* Whether an address is one of those asked for. A link is not asked of the
+   kernel: if it selects one, it does not tell that a dump was interrupted (as
+   of Linux 6.18). */
+static bool is_wanted(const struct nlmsghdr *msg,
+                      const struct ifaddrmsg *wanted) {
+  const struct ifaddrmsg *info = nlmsg_data(msg);
+  if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6)
+    return false;
+  return (wanted->ifa_family == AF_UNSPEC ||
+          wanted->ifa_family == info->ifa_family) &&
+         (wanted->ifa_index == 0 || wanted->ifa_index == info->ifa_index);
+}
+
+/* Only a link that is there has a name. */
+static bool is_link(const nn_codec *codec, unsigned index) {
+  nn_link_push(codec, index);
+  const bool is = lua_type(codec->L, -1) == LUA_TSTRING;
+  lua_pop(codec->L, 1);
+  return is;
+}
+
+/* Pushes an array of what `push` makes of each address that is wanted, in place
+   of the message on top, a RTM_GETADDR without a head. Returns ack->err. */
+static int dump(const nn_codec *codec, struct nl_msg *request,
+                const struct ifaddrmsg *wanted, nn_push *push, nn_ack *ack) {
+  lua_State *L = codec->L;
+  const int top = lua_gettop(L);
+  struct ifaddrmsg info = {.ifa_family = wanted->ifa_family};
+  *ack = (nn_ack){.err = ENODEV};
+  if (wanted->ifa_index != 0 && !is_link(codec, wanted->ifa_index))
+    return ack->err;
+  nlmsg_append(request, &info, sizeof info, NLMSG_ALIGNTO);
+  do {
+    const struct nlmsghdr *msg;
+    lua_Integer count = 0;
+    lua_settop(L, top);
+    lua_newtable(L);
+    *ack = (nn_ack){.err = nn_rtnl_send(codec->rtnl, nlmsg_hdr(request))};
+    while (ack->err == 0 && (msg = nn_rtnl_next(codec->rtnl, ack)) != NULL) {
+      if (!is_wanted(msg, wanted))
+        continue;
+      push(codec, msg);
+      lua_rawseti(L, -2, ++count);
+    }
+  } while (ack->err == 0 && codec->rtnl->interrupted);
+  lua_remove(L, top);
+  return ack->err;
+}
+
+/* After a triple was pushed. */
+static int done(nn_ns *ns) {
+  nn_ns_done(ns);
+  return 3;
+}
+
+/***
+The addresses of a namespace: `ip -n NAME address [show dev LINK]`.
+@function addrs
+@param NS
+@tparam[opt] table filter `link`, a name or an index; `family`, `"inet"` or
+`"inet6"`
+@treturn[1] {table,...} IPv4 before IPv6, with the names of `ip -json address`:
+`link`, `index`, `family`, `local`, `prefixlen`, `address` (the peer's, if there
+is one), `broadcast`, `scope`, `label`, `metric`, `protocol`,
+`valid_life_time` and `preferred_life_time` in seconds (4294967295: for ever),
+and `true` for each flag that it has: `nodad`, `tentative`, `dadfailed`,
+`deprecated`, `dynamic`, `secondary`, `temporary`, `noprefixroute`, …
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: ENODEV if there is no such link
+*/
+static int addr_list(lua_State *L) {
+  static const nn_field filter[] = {
+      {"link", HEAD(ifa_index), NN_LINK, false, NULL},
+      {"family", HEAD(ifa_family), NN_NAME8, false, nn_families},
+      END};
+  static const nn_field *const known[] = {filter, NULL};
+  static const char *const none[] = {NULL};
+  nn_codec codec;
+  nn_ack ack;
+  struct ifaddrmsg wanted = {.ifa_family = AF_UNSPEC};
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_ns *ns = nn_codec_open(L, "addrs", &codec);
+  if (ns == NULL)
+    return 3;
+  nn_fields_check(&codec, 2, known, none);
+  struct nl_msg *msg = nn_msg_push(L, RTM_GETADDR, NLM_F_DUMP);
+  if (!nn_head_write(&codec, filter, 2, msg, &wanted))
+    return done(ns);
+  dump(&codec, msg, &wanted, nn_push_addr, &ack);
+  nn_ns_done(ns);
+  if (ack.err != 0)
+    return nn_rtnl_fail(L, &ack, "addrs %s", nn_ns_label(L, 1));
+  return 1;
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+/* The decimal digits from `text` to `end`, up to *len, into it. */
+static int parse_length(const char *text, const char *end, int *len) {
+  int value = 0;
+  if (text == end || (*text == '0' && end - text > 1))
+    return EINVAL;
+  for (; text < end; text++) {
+    if (*text < '0' || *text > '9')
+      return EINVAL;
+    if (value <= *len)
+      value = value * 10 + (*text - '0');
+  }
+  if (value > *len)
+    return ERANGE;
+  *len = value;
+  return 0;
+}
+
+int nn_parse_prefix(const char *text, size_t size, nn_prefix *prefix) {
+  char address[INET6_ADDRSTRLEN];
+  const char *slash = memchr(text, '/', size);
+  const size_t len = slash != NULL ? (size_t)(slash - text) : size;
+  memset(prefix, 0, sizeof *prefix);
+  if (len >= sizeof address || memchr(text, '\0', len) != NULL)
+    return EINVAL;
+  memcpy(address, text, len);
+  address[len] = '\0';
+  prefix->size = nn_parse_ip(address, prefix->bytes);
+  if (prefix->size == 0)
+    return EINVAL;
+  prefix->family = prefix->size == 4 ? AF_INET : AF_INET6;
+  prefix->len = prefix->size * 8;
+  return slash == NULL ? 0 : parse_length(slash + 1, text + size, &prefix->len);
+}
+
+/* Pushes the field `name` of the options; NULL if it is nil. */
+static const char *push_text(const nn_codec *codec, const char *name,
+                             size_t *len) {
+  lua_State *L = codec->L;
+  const int type = lua_getfield(L, 4, name);
+  if (type != LUA_TNIL && type != LUA_TSTRING)
+    luaL_error(L, "bad field '%s' to '%s' (string expected, got %s)", name,
+               codec->what, luaL_typename(L, -1));
+  return lua_tolstring(L, -1, len);
+}
+
+/* nil, message, errno about a value; always false. */
+static bool refuse(const nn_codec *codec, int err, const char *name,
+                   const char *text) {
+  nn_fail(codec->L, err, "%s %s: %s \"%s\"", codec->what,
+          nn_ns_label(codec->L, 1), name, text);
+  return false;
+}
+
+/* The address, which is the third argument, and its peer: without one, the
+   same. The length of the prefix is the peer's. */
+static bool get_prefixes(const nn_codec *codec, nn_prefix *local,
+                         nn_prefix *peer) {
+  size_t len;
+  const char *text = lua_tolstring(codec->L, 3, &len);
+  int err = nn_parse_prefix(text, len, local);
+  if (err != 0)
+    return refuse(codec, err, "address", text);
+  *peer = *local;
+  text = push_text(codec, "peer", &len);
+  if (text == NULL)
+    return true;
+  err = nn_parse_prefix(text, len, peer);
+  if (err == 0 && peer->family != local->family)
+    err = EINVAL;
+  return err == 0 || refuse(codec, err, "peer", text);
+}
+
+/* "+": the prefix with all bits of the host set, if there are at least two. */
+static bool put_broadcast(const nn_codec *codec, struct nl_msg *msg,
+                          const nn_prefix *prefix) {
+  unsigned char bytes[16];
+  size_t len;
+  const char *text = push_text(codec, "broadcast", &len);
+  if (text == NULL)
+    return true;
+  if (prefix->family != AF_INET)
+    return refuse(codec, EINVAL, "broadcast", text);
+  if (strcmp(text, "+") == 0) {
+    memcpy(bytes, prefix->bytes, sizeof bytes);
+    for (int bit = prefix->len; bit < 32; bit++)
+      bytes[bit / 8] |= (unsigned char)(0x80 >> bit % 8);
+    return prefix->len > 30 || nla_put(msg, IFA_BROADCAST, 4, bytes) == 0;
+  }
+  if (strlen(text) != len || nn_parse_ip(text, bytes) != 4)
+    return refuse(codec, EINVAL, "broadcast", text);
+  return nla_put(msg, IFA_BROADCAST, 4, bytes) == 0;
+}
+
+/* Those that the address's family does not have are passed over, as ip does. */
+static bool put_flags(const nn_codec *codec, struct nl_msg *msg,
+                      const struct ifaddrmsg *info) {
+  lua_State *L = codec->L;
+  uint32_t bits = 0;
+  for (const flag *each = flags; each->name != NULL; each++) {
+    if (each->fixed)
+      continue;
+    const int type = lua_getfield(L, 4, each->name);
+    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+      luaL_error(L, "bad field '%s' to '%s' (boolean expected, got %s)",
+                 each->name, codec->what, luaL_typename(L, -1));
+    if (lua_toboolean(L, -1) && has_flag(info, each))
+      bits |= each->bit;
+    lua_pop(L, 1);
+  }
+  return nla_put_u32(msg, IFA_FLAGS, bits) == 0;
+}
+
+/* The preferred one, if it is not said, is as long as the valid one. */
+static bool put_lifetimes(const nn_codec *codec, struct nl_msg *msg) {
+  static const nn_field valid[] = {{"valid_life_time",
+                                    offsetof(struct ifa_cacheinfo, ifa_valid),
+                                    NN_NAME32, false, lifetimes},
+                                   END};
+  static const nn_field preferred[] = {
+      {"preferred_life_time", offsetof(struct ifa_cacheinfo, ifa_prefered),
+       NN_NAME32, false, lifetimes},
+      END};
+  struct ifa_cacheinfo times = {.ifa_valid = FOREVER};
+  if (!nn_head_write(codec, valid, 4, msg, &times))
+    return false;
+  times.ifa_prefered = times.ifa_valid;
+  return nn_head_write(codec, preferred, 4, msg, &times) &&
+         nla_put(msg, IFA_CACHEINFO, sizeof times, &times) == 0;
+}
+
+static bool put_scope(const nn_codec *codec, struct nl_msg *msg,
+                      const nn_prefix *local, struct ifaddrmsg *info) {
+  static const nn_field scope[] = {
+      {"scope", HEAD(ifa_scope), NN_NAME8, false, scopes}, END};
+  if (local->family == AF_INET && local->bytes[0] == 127)
+    info->ifa_scope = RT_SCOPE_HOST;
+  return nn_head_write(codec, scope, 4, msg, info);
+}
+
+/* The arguments from the second on: link, address, options. */
+static void check_arguments(lua_State *L) {
+  lua_settop(L, 4);
+  if (lua_type(L, 2) != LUA_TNUMBER)
+    luaL_checktype(L, 2, LUA_TSTRING);
+  luaL_checktype(L, 3, LUA_TSTRING);
+  if (lua_isnil(L, 4)) {
+    lua_newtable(L);
+    lua_replace(L, 4);
+  }
+  luaL_checktype(L, 4, LUA_TTABLE);
+}
+
+/* nil, message, errno about a link; `address` may be "". */
+static int fail(const nn_codec *codec, nn_ns *ns, const nn_ack *ack,
+                const char *address) {
+  lua_State *L = codec->L;
+  nn_ns_done(ns);
+  return nn_rtnl_fail(L, ack, "%s %s: %s%s%s", codec->what, nn_ns_label(L, 1),
+                      luaL_tolstring(L, 2, NULL), address[0] ? " " : "",
+                      address);
+}
+
+/* Adds the address, or takes it away: true, or nil, message, errno. */
+static int change(const nn_codec *codec, nn_ns *ns, int type) {
+  lua_State *L = codec->L;
+  const char *address = lua_tostring(L, 3);
+  const bool add = type == RTM_NEWADDR;
+  nn_prefix local, peer;
+  nn_ack ack = {.err = 0};
+  struct ifaddrmsg info = {.ifa_index = nn_link_index(codec, 2)};
+  if (info.ifa_index == 0) {
+    ack.err = errno;
+    return fail(codec, ns, &ack, "");
+  }
+  if (!get_prefixes(codec, &local, &peer))
+    return done(ns);
+  info.ifa_family = (uint8_t)local.family;
+  info.ifa_prefixlen = (uint8_t)peer.len;
+  struct nl_msg *msg =
+      nn_msg_push(L, type, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
+  if (add && !put_scope(codec, msg, &local, &info))
+    return done(ns);
+  nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO);
+  nla_put(msg, IFA_LOCAL, local.size, local.bytes);
+  nla_put(msg, IFA_ADDRESS, peer.size, peer.bytes);
+  if (add && !(put_broadcast(codec, msg, &peer) &&
+               put_flags(codec, msg, &info) && put_lifetimes(codec, msg) &&
+               nn_fields_write(codec, attributes, 4, msg)))
+    return done(ns);
+  if (nn_rtnl_change(codec->rtnl, nlmsg_hdr(msg), &ack) != 0)
+    return fail(codec, ns, &ack, address);
+  nn_ns_done(ns);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/***
+Gives a link an address: `ip -n NAME address add ADDRESS dev LINK …`.
+@function addr_add
+@param NS
+@tparam string|integer link a name or an index
+@tparam string address with the length of its prefix, `"10.0.0.1/24"`; without,
+that is 32 or 128
+@tparam[opt] table opts `peer`, the address of the other end, whose length of
+prefix then counts; `broadcast`, an address or `"+"`; `scope`, a name or a
+number; `label`; `metric`; `valid_life_time` and `preferred_life_time`, in whole
+seconds or `"forever"`; `noprefixroute`; and for IPv6, while IPv4 passes over
+them, `nodad`, `home`, `mngtmpaddr`
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: EEXIST; ENODEV if there is no such link; EINVAL or
+ERANGE for an address that is none; EPERM
+*/
+static int addr_add(lua_State *L) {
+  static const nn_field *const known[] = {attributes, NULL};
+  static const char *const others[] = {"peer",
+                                       "broadcast",
+                                       "scope",
+                                       "valid_life_time",
+                                       "preferred_life_time",
+                                       "nodad",
+                                       "home",
+                                       "mngtmpaddr",
+                                       "noprefixroute",
+                                       NULL};
+  nn_codec codec;
+  check_arguments(L);
+  nn_ns *ns = nn_codec_open(L, "addr_add", &codec);
+  if (ns == NULL)
+    return 3;
+  nn_fields_check(&codec, 4, known, others);
+  return change(&codec, ns, RTM_NEWADDR);
+}
+
+/***
+Takes an address away: `ip -n NAME address delete ADDRESS dev LINK`.
+@function addr_delete
+@param NS
+@tparam string|integer link a name or an index
+@tparam string address as for @{addr_add}
+@tparam[opt] table opts `peer`, which belongs to an IPv4 address that has one
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: EADDRNOTAVAIL if the link does not have it; ENODEV,
+EINVAL, ERANGE, EPERM
+*/
+static int addr_delete(lua_State *L) {
+  static const nn_field *const known[] = {NULL};
+  static const char *const others[] = {"peer", NULL};
+  nn_codec codec;
+  check_arguments(L);
+  nn_ns *ns = nn_codec_open(L, "addr_delete", &codec);
+  if (ns == NULL)
+    return 3;
+  nn_fields_check(&codec, 4, known, others);
+  return change(&codec, ns, RTM_DELADDR);
+}
+
+/* What the kernel has said of an address, for saying it back. */
+static bool push_payload(const nn_codec *codec, const struct nlmsghdr *msg) {
+  lua_pushlstring(codec->L, nlmsg_data(msg), (size_t)nlmsg_datalen(msg));
+  return true;
+}
+
+/* Takes away the addresses in the array on top. The last come first, so that
+   none is secondary to one that goes. What went by itself meanwhile, as
+   temporary addresses do with their origin, is well. */
+static int delete_all(const nn_codec *codec, lua_Integer count, nn_ack *ack) {
+  lua_State *L = codec->L;
+  const int list = lua_gettop(L);
+  struct nl_msg *msg = nn_msg_push(L, RTM_DELADDR, 0);
+  for (; count > 0 && ack->err == 0; count--) {
+    size_t len;
+    lua_rawgeti(L, list, count);
+    const char *payload = lua_tolstring(L, -1, &len);
+    nlmsg_hdr(msg)->nlmsg_len = NLMSG_HDRLEN;
+    nlmsg_append(msg, (void *)payload, len, NLMSG_ALIGNTO);
+    lua_pop(L, 1);
+    if (nn_rtnl_change(codec->rtnl, nlmsg_hdr(msg), ack) == EADDRNOTAVAIL)
+      ack->err = 0;
+  }
+  return ack->err;
+}
+
+/***
+Takes all addresses of a link away, IPv4 and IPv6: `ip -n NAME address flush dev
+LINK`.
+@function addr_flush
+@param NS
+@tparam string|integer link a name or an index
+@treturn[1] integer how many there were
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: ENODEV, EPERM
+*/
+static int addr_flush(lua_State *L) {
+  nn_codec codec;
+  nn_ack ack = {.err = 0};
+  struct ifaddrmsg wanted = {.ifa_family = AF_UNSPEC};
+  lua_settop(L, 2);
+  if (lua_type(L, 2) != LUA_TNUMBER)
+    luaL_checktype(L, 2, LUA_TSTRING);
+  nn_ns *ns = nn_codec_open(L, "addr_flush", &codec);
+  if (ns == NULL)
+    return 3;
+  wanted.ifa_index = nn_link_index(&codec, 2);
+  if (wanted.ifa_index == 0) {
+    ack.err = errno;
+    return fail(&codec, ns, &ack, "");
+  }
+  struct nl_msg *msg = nn_msg_push(L, RTM_GETADDR, NLM_F_DUMP);
+  if (dump(&codec, msg, &wanted, push_payload, &ack) != 0)
+    return fail(&codec, ns, &ack, "");
+  const lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+  if (delete_all(&codec, count, &ack) != 0)
+    return fail(&codec, ns, &ack, "");
+  nn_ns_done(ns);
+  lua_pushinteger(L, count);
+  return 1;
+}
+
+void nn_open_addr(lua_State *L) {
+  static const luaL_Reg functions[] = {{"addrs", addr_list},
+                                       {"addr_add", addr_add},
+                                       {"addr_delete", addr_delete},
+                                       {"addr_flush", addr_flush},
+                                       {NULL, NULL}};
+  nn_ns_functions(L, functions);
+}

@@ -1,0 +1,295 @@
+/* events.c - links, addresses and routes as they change: sockets that are
+   subscribed to it, and what they tell. What is made of that is in
+   lua/netns/watch.lua. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <netlink/msg.h>
+
+#include "fields.h"
+#include "netns.h"
+
+/* --- subjects ------------------------------------------------------------ */
+
+typedef struct subject {
+  int groups[2];
+  uint16_t get, add, remove;
+  uint8_t head; /* the size of a message's head, which begins with a family */
+  nn_push *push;
+} subject;
+
+static const char *const names[] = {"link", "addr", "route", NULL};
+
+static const subject subjects[] = {{{RTNLGRP_LINK, RTNLGRP_LINK},
+                                    RTM_GETLINK,
+                                    RTM_NEWLINK,
+                                    RTM_DELLINK,
+                                    sizeof(struct ifinfomsg),
+                                    nn_push_link},
+                                   {{RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR},
+                                    RTM_GETADDR,
+                                    RTM_NEWADDR,
+                                    RTM_DELADDR,
+                                    sizeof(struct ifaddrmsg),
+                                    nn_push_addr},
+                                   {{RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE},
+                                    RTM_GETROUTE,
+                                    RTM_NEWROUTE,
+                                    RTM_DELROUTE,
+                                    sizeof(struct rtmsg),
+                                    nn_push_route}};
+
+#define SUBJECTS (sizeof subjects / sizeof *subjects)
+
+/* What a message is about; SUBJECTS for something else, as are those of the
+   family AF_BRIDGE: an RTM_DELLINK of that tells that a port left its bridge,
+   not that a link is gone. */
+static size_t subject_of(const struct nlmsghdr *msg) {
+  size_t i = 0;
+  while (i < SUBJECTS && msg->nlmsg_type != subjects[i].add &&
+         msg->nlmsg_type != subjects[i].remove)
+    i++;
+  if (i == SUBJECTS || !nlmsg_valid_hdr(msg, subjects[i].head))
+    return SUBJECTS;
+  const struct rtgenmsg *head = nlmsg_data(msg);
+  bool is_link = subjects[i].add == RTM_NEWLINK;
+  bool known =
+      is_link ? head->rtgen_family == AF_UNSPEC
+              : head->rtgen_family == AF_INET || head->rtgen_family == AF_INET6;
+  return known ? i : SUBJECTS;
+}
+
+/* --- events -------------------------------------------------------------- */
+
+/* core.net_listen(rtnl, what, "link"|"addr"|"route"…): subscribes to what
+   happens to them from now on. */
+static int net_listen(lua_State *L) {
+  nn_rtnl *rtnl = nn_rtnl_check(L, 1);
+  const char *what = luaL_checkstring(L, 2);
+  const int room = 4 << 20; /* a thousand events may come at once */
+  if (setsockopt(rtnl->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
+    setsockopt(rtnl->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+  for (int arg = 3; arg <= lua_gettop(L); arg++) {
+    const int *groups = subjects[luaL_checkoption(L, arg, NULL, names)].groups;
+    for (int i = 0; i < 2; i++)
+      if (setsockopt(rtnl->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
+                     sizeof groups[i]) != 0)
+        return nn_fail(L, errno, "%s", what);
+  }
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* core.net_wait(rtnl, what, timeout): waits for an event, and forgets all that
+   there are, for one who looks himself. True also if the time was over or a
+   signal came, for whose handlers the caller's loop gives Lua a turn. */
+static int net_wait(lua_State *L) {
+  nn_rtnl *rtnl = nn_rtnl_check(L, 1);
+  const char *what = luaL_checkstring(L, 2);
+  struct pollfd ready = {.fd = rtnl->fd, .events = POLLIN};
+  int timeout = nn_opttimeout(L, 3), len = 1;
+  poll(&ready, 1, timeout);
+  /* not for ever, as they may come as fast as they are read */
+  for (int n = 0; n < 1024 && len != 0; n++) {
+    len = nn_rtnl_poll(rtnl);
+    if (len < 0 && len != -ENOBUFS && len != -EMSGSIZE)
+      return nn_fail(L, -len, "%s", what);
+  }
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* What an event does to its object: a route that takes another's place is told
+   by a flag. */
+static const char *action_of(const struct nlmsghdr *msg, const subject *about) {
+  if (msg->nlmsg_type == about->remove)
+    return "delete";
+  return msg->nlmsg_flags & NLM_F_REPLACE ? "change" : "add";
+}
+
+/* core.net_events(rtnl, what): the events of one datagram, as an array of
+   action, name and table of the object, by turns; false if there is none; and
+   whether events were lost. */
+static int net_events(lua_State *L) {
+  nn_rtnl *rtnl = nn_rtnl_check(L, 1);
+  const nn_codec codec = {L, rtnl, luaL_checkstring(L, 2)};
+  const struct nlmsghdr *msg;
+  lua_Integer n = 0;
+  int len = nn_rtnl_poll(rtnl);
+  bool lost = len == -ENOBUFS || len == -EMSGSIZE;
+  if (len < 0 && !lost)
+    return nn_fail(L, -len, "%s", codec.what);
+  if (len == 0) {
+    lua_pushboolean(L, false);
+    return 1;
+  }
+  lua_newtable(L);
+  while ((msg = nn_rtnl_event(rtnl)) != NULL) {
+    size_t i = subject_of(msg);
+    if (i == SUBJECTS || !subjects[i].push(&codec, msg))
+      continue;
+    lua_rawseti(L, -2, n + 3);
+    lua_pushstring(L, action_of(msg, &subjects[i]));
+    lua_rawseti(L, -2, n + 1);
+    lua_pushstring(L, names[i]);
+    lua_rawseti(L, -2, n + 2);
+    n += 3;
+  }
+  lua_pushboolean(L, lost);
+  return 2;
+}
+
+/* core.net_look(rtnl, index): the link that has it; nil for none. */
+static int net_look(lua_State *L) {
+  const nn_codec codec = {L, nn_rtnl_check(L, 1), "link"};
+  const struct ifinfomsg head = {
+      .ifi_family = AF_UNSPEC, .ifi_index = (int)nn_checkint(L, 2, 1, INT_MAX)};
+  const struct nlmsghdr *msg = NULL;
+  nn_ack ack;
+  struct nl_msg *request = nn_msg_push(L, RTM_GETLINK, 0);
+  nlmsg_append(request, (void *)&head, sizeof head, NLMSG_ALIGNTO);
+  if (nn_rtnl_send(codec.rtnl, nlmsg_hdr(request)) == 0)
+    msg = nn_rtnl_next(codec.rtnl, &ack);
+  if (msg == NULL)
+    lua_pushnil(L);
+  else
+    nn_push_link(&codec, msg);
+  return 1;
+}
+
+/* core.net_scan(rtnl, what, "link"|"addr"|"route"): an array of all there
+   are. */
+static int net_scan(lua_State *L) {
+  const nn_codec codec = {L, nn_rtnl_check(L, 1), luaL_checkstring(L, 2)};
+  const size_t which = (size_t)luaL_checkoption(L, 3, NULL, names);
+  const subject *about = &subjects[which];
+  nn_ack ack;
+  struct nl_msg *request = nn_msg_push(L, about->get, NLM_F_DUMP);
+  nlmsg_reserve(request, about->head, NLMSG_ALIGNTO); /* all zero */
+  const int top = lua_gettop(L);
+  do {
+    const struct nlmsghdr *msg;
+    lua_Integer n = 0;
+    lua_settop(L, top);
+    lua_newtable(L);
+    ack = (nn_ack){.err = nn_rtnl_send(codec.rtnl, nlmsg_hdr(request))};
+    while (ack.err == 0 && (msg = nn_rtnl_next(codec.rtnl, &ack)) != NULL)
+      if (subject_of(msg) == which && about->push(&codec, msg))
+        lua_rawseti(L, -2, ++n);
+  } while (ack.err == 0 && codec.rtnl->interrupted);
+  return ack.err == 0 ? 1 : nn_rtnl_fail(L, &ack, "%s", codec.what);
+}
+
+/* --- one descriptor ------------------------------------------------------ */
+
+#define GATE "netns.gate"
+
+/* What a monitor is waited for by. Both are -1 when closed. */
+typedef struct nn_gate {
+  int epoll;   /* the socket, and */
+  int pending; /* an eventfd, readable while events are kept in Lua */
+} nn_gate;
+
+static nn_gate *check_gate(lua_State *L) {
+  nn_gate *gate = luaL_checkudata(L, 1, GATE);
+  luaL_argcheck(L, gate->epoll >= 0, 1, "monitor is closed");
+  return gate;
+}
+
+static int gate_close(lua_State *L) {
+  nn_gate *gate = luaL_checkudata(L, 1, GATE);
+  nn_close(&gate->epoll);
+  nn_close(&gate->pending);
+  return 0;
+}
+
+static bool add_source(const nn_gate *gate, int fd) {
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+  return fd >= 0 && epoll_ctl(gate->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* core.net_gate(rtnl, what) */
+static int gate_open(lua_State *L) {
+  const nn_rtnl *rtnl = nn_rtnl_check(L, 1);
+  const char *what = luaL_checkstring(L, 2);
+  nn_gate *gate = lua_newuserdata(L, sizeof *gate);
+  *gate = (nn_gate){-1, -1};
+  luaL_setmetatable(L, GATE);
+  gate->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (gate->epoll >= 0)
+    gate->pending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (add_source(gate, gate->pending) && add_source(gate, rtnl->fd))
+    return 1;
+  int err = errno;
+  nn_close(&gate->epoll);
+  nn_close(&gate->pending);
+  return nn_fail(L, err, "%s", what);
+}
+
+static int gate_fd(lua_State *L) {
+  lua_pushinteger(L, check_gate(L)->epoll);
+  return 1;
+}
+
+/* gate:wait(timeout): until there may be events, the time is over, or a signal
+   comes. */
+static int gate_wait(lua_State *L) {
+  struct epoll_event event;
+  const nn_gate *gate = check_gate(L);
+  epoll_wait(gate->epoll, &event, 1, nn_opttimeout(L, 2));
+  return 0;
+}
+
+/* gate:pending(boolean): whether the descriptor is to be readable although the
+   socket is read. */
+static int gate_pending(lua_State *L) {
+  const nn_gate *gate = check_gate(L);
+  uint64_t value = 1;
+  ssize_t ignored = lua_toboolean(L, 2)
+                        ? write(gate->pending, &value, sizeof value)
+                        : read(gate->pending, &value, sizeof value);
+  (void)ignored; /* EAGAIN: it was so already */
+  return 0;
+}
+
+/* core.prefix(text): an address as the kernel's are written here, and the
+   length of its prefix if it has one. */
+static int parse_prefix(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  nn_prefix prefix;
+  int err = nn_parse_prefix(text, len, &prefix);
+  if (err != 0)
+    return nn_fail(L, err, "address \"%s\"", text);
+  char canonical[INET6_ADDRSTRLEN];
+  lua_pushstring(
+      L, inet_ntop(prefix.family, prefix.bytes, canonical, sizeof canonical));
+  if (memchr(text, '/', len) == NULL)
+    return 1;
+  lua_pushinteger(L, prefix.len);
+  return 2;
+}
+
+void nn_open_events(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"net_listen", net_listen}, {"net_wait", net_wait},
+      {"net_events", net_events}, {"net_scan", net_scan},
+      {"net_look", net_look},     {"net_gate", gate_open},
+      {"prefix", parse_prefix},   {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"fd", gate_fd},
+                                     {"wait", gate_wait},
+                                     {"pending", gate_pending},
+                                     {"close", gate_close},
+                                     {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", gate_close}, {NULL, NULL}};
+  nn_newtype(L, GATE, methods, meta);
+  luaL_setfuncs(L, functions, 0);
+}

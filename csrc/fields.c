@@ -1,0 +1,609 @@
+/* fields.c - attributes of netlink to fields of Lua tables, and back. */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/if.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include "fields.h"
+
+#define HW_MAX 32 /* bytes of a hardware address, as the kernel has it */
+/* Bytes of a text: an alias' are the most that the kernel takes. With a limit
+   nn_msg_push can promise room for all. */
+#define TEXT_MAX 255
+
+nn_ns *nn_codec_open(lua_State *L, const char *what, nn_codec *codec) {
+  nn_ns *ns = nn_ns_arg(L, 1, what);
+  if (ns == NULL)
+    return NULL;
+  *codec = (nn_codec){L, nn_rtnl_of(L, 1, ns), what};
+  if (codec->rtnl != NULL)
+    return ns;
+  int err = errno;
+  nn_ns_done(ns);
+  nn_fail(L, err, "%s %s", what, nn_ns_label(L, 1));
+  return NULL;
+}
+
+/* --- names of values ----------------------------------------------------- */
+
+const nn_name nn_families[] = {
+    {"inet", AF_INET}, {"inet6", AF_INET6}, {NULL, 0}};
+
+const nn_name nn_tables[] = {{"default", RT_TABLE_DEFAULT},
+                             {"main", RT_TABLE_MAIN},
+                             {"local", RT_TABLE_LOCAL},
+                             {NULL, 0}};
+
+const nn_name nn_protocols[] = {
+    {"unspec", 0}, {"redirect", 1}, {"kernel", 2},      {"boot", 3},
+    {"static", 4}, {"gated", 8},    {"ra", 9},          {"mrt", 10},
+    {"zebra", 11}, {"bird", 12},    {"dnrouted", 13},   {"xorp", 14},
+    {"ntk", 15},   {"dhcp", 16},    {"keepalived", 18}, {"babel", 42},
+    {"openr", 99}, {"bgp", 186},    {"isis", 187},      {"ospf", 188},
+    {"rip", 189},  {"eigrp", 192},  {NULL, 0}};
+
+/* --- links by name ------------------------------------------------------- */
+
+unsigned nn_link_index(const nn_codec *codec, int arg) {
+  struct ifreq request = {.ifr_ifindex = 0};
+  size_t len;
+  if (lua_type(codec->L, arg) == LUA_TNUMBER) {
+    lua_Integer index = luaL_checkinteger(codec->L, arg);
+    errno = ENODEV;
+    return index > 0 && index <= INT_MAX ? (unsigned)index : 0;
+  }
+  const char *name = luaL_checklstring(codec->L, arg, &len);
+  if (len == 0 || len >= IFNAMSIZ || strcspn(name, ":") != len) {
+    errno = len < IFNAMSIZ ? EINVAL : ENODEV; /* ioctl(2) cuts at a colon */
+    return 0;
+  }
+  strcpy(request.ifr_name, name);
+  if (ioctl(codec->rtnl->fd, SIOCGIFINDEX, &request) != 0)
+    return 0;
+  return (unsigned)request.ifr_ifindex;
+}
+
+void nn_link_push(const nn_codec *codec, unsigned index) {
+  struct ifreq request = {.ifr_ifindex = (int)index};
+  if (ioctl(codec->rtnl->fd, SIOCGIFNAME, &request) == 0)
+    lua_pushstring(codec->L, request.ifr_name);
+  else
+    lua_pushinteger(codec->L, index);
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+static void push_hw(lua_State *L, const unsigned char *data, int len) {
+  char text[HW_MAX * 3 + 4];
+  if (len == 4) { /* of a tunnel: an IPv4 address */
+    lua_pushstring(L, inet_ntop(AF_INET, data, text, sizeof text));
+    return;
+  }
+  char *end = text;
+  for (int i = 0; i < len && i < HW_MAX; i++)
+    end += snprintf(end, 4, i == 0 ? "%02x" : ":%02x", data[i]);
+  lua_pushlstring(L, text, (size_t)(end - text));
+}
+
+static void push_ip(lua_State *L, const void *data, int len) {
+  char text[INET6_ADDRSTRLEN];
+  int family = len == 4 ? AF_INET : AF_INET6;
+  lua_pushstring(L, len == 4 || len == 16
+                        ? inet_ntop(family, data, text, sizeof text)
+                        : NULL);
+}
+
+static void push_name(lua_State *L, const nn_name *names, uint32_t value) {
+  for (; names->text != NULL; names++)
+    if (names->value == value) {
+      lua_pushstring(L, names->text);
+      return;
+    }
+  lua_pushinteger(L, value);
+}
+
+/* Two integers, of 16 or of 32 bits. */
+static void push_range(lua_State *L, const struct nlattr *attr) {
+  uint32_t range[2] = {0, 0};
+  uint16_t narrow[2];
+  if (nla_len(attr) >= (int)sizeof range) {
+    memcpy(range, nla_data(attr), sizeof range);
+  } else if (nla_len(attr) == sizeof narrow) {
+    memcpy(narrow, nla_data(attr), sizeof narrow);
+    range[0] = narrow[0];
+    range[1] = narrow[1];
+  }
+  if (range[0] == range[1])
+    lua_pushinteger(L, range[0]);
+  else
+    lua_pushfstring(L, "%I-%I", (LUAI_UACINT)range[0], (LUAI_UACINT)range[1]);
+}
+
+/* The integer that is an attribute's payload, whatever its size. */
+static uint64_t get_integer(const struct nlattr *attr) {
+  switch (nla_len(attr)) {
+  case 1:
+    return nla_get_u8(attr);
+  case 2:
+    return nla_get_u16(attr);
+  case 4:
+    return nla_get_u32(attr);
+  default:
+    return nla_len(attr) >= 8 ? nla_get_u64(attr) : 0;
+  }
+}
+
+static void push_value(const nn_codec *codec, const nn_field *field,
+                       struct nlattr *attr) {
+  lua_State *L = codec->L;
+  switch ((enum nn_kind)field->kind) {
+  case NN_U8:
+  case NN_U16:
+  case NN_U32:
+  case NN_U64:
+    lua_pushinteger(L, (lua_Integer)get_integer(attr));
+    break;
+  case NN_S32:
+    lua_pushinteger(L, (int32_t)get_integer(attr));
+    break;
+  case NN_BE16:
+    lua_pushinteger(L, ntohs((uint16_t)get_integer(attr)));
+    break;
+  case NN_BOOL:
+    lua_pushboolean(L, get_integer(attr) != 0);
+    break;
+  case NN_FLAG:
+    lua_pushboolean(L, true);
+    break;
+  case NN_TEXT:
+  case NN_IFNAME:
+    lua_pushlstring(L, nla_data(attr),
+                    strnlen(nla_data(attr), (size_t)nla_len(attr)));
+    break;
+  case NN_HW:
+    push_hw(L, nla_data(attr), nla_len(attr));
+    break;
+  case NN_IP:
+    push_ip(L, nla_data(attr), nla_len(attr));
+    break;
+  case NN_LINK:
+    nn_link_push(codec, (unsigned)get_integer(attr));
+    break;
+  case NN_NAME8:
+  case NN_NAME16:
+  case NN_NAME32:
+    push_name(L, field->detail, (uint32_t)get_integer(attr));
+    break;
+  case NN_RANGE16:
+  case NN_RANGE32:
+    push_range(L, attr);
+    break;
+  case NN_NEST:
+    lua_newtable(L);
+    nn_fields_read(codec, field->detail, nla_data(attr), nla_len(attr));
+    break;
+  }
+}
+
+/* The bytes of the payload, which is an integer. */
+static int kind_size(int kind) {
+  switch (kind) {
+  case NN_U8:
+  case NN_BOOL:
+  case NN_NAME8:
+    return 1;
+  case NN_U16:
+  case NN_BE16:
+  case NN_NAME16:
+    return 2;
+  case NN_U64:
+    return 8;
+  default:
+    return 4;
+  }
+}
+
+void nn_fields_read(const nn_codec *codec, const nn_field *fields,
+                    const struct nlattr *attrs, int len) {
+  luaL_checkstack(codec->L, 8, NULL);
+  while (nla_ok(attrs, len)) {
+    const nn_field *field = fields;
+    while (field->name != NULL && field->type != nla_type(attrs))
+      field++;
+    if (field->name != NULL) {
+      push_value(codec, field, (struct nlattr *)attrs);
+      lua_setfield(codec->L, -2, field->name);
+    }
+    attrs = nla_next(attrs, &len);
+  }
+}
+
+void nn_head_read(const nn_codec *codec, const nn_field *fields,
+                  const void *head) {
+  struct {
+    struct nlattr attr;
+    char payload[8];
+  } value;
+  for (; fields->name != NULL; fields++) {
+    const size_t size = (size_t)kind_size(fields->kind);
+    value.attr.nla_len = (uint16_t)(NLA_HDRLEN + size);
+    memcpy(value.payload, (const char *)head + fields->type, size);
+    push_value(codec, fields, &value.attr);
+    lua_setfield(codec->L, -2, fields->name);
+  }
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+static int wrong_type(const nn_codec *codec, const nn_field *field,
+                      const char *expected) {
+  return luaL_error(codec->L, "bad field '%s' to '%s' (%s expected, got %s)",
+                    field->name, codec->what, expected,
+                    luaL_typename(codec->L, -1));
+}
+
+/* nil, message, errno for a value that is of the right type. */
+static bool refuse(const nn_codec *codec, const nn_field *field, int err) {
+  const char *value = luaL_tolstring(codec->L, -1, NULL);
+  nn_fail(codec->L, err, "%s: %s \"%s\"", codec->what, field->name, value);
+  return false;
+}
+
+static bool put(const nn_codec *codec, const nn_field *field, int type,
+                struct nl_msg *msg, const void *data, int len) {
+  return nla_put(msg, type, len, data) == 0 || refuse(codec, field, EMSGSIZE);
+}
+
+/* Puts the lowest `size` bytes. */
+static bool put_integer(const nn_codec *codec, const nn_field *field,
+                        struct nl_msg *msg, lua_Integer value, int size) {
+  const uint8_t u8 = (uint8_t)value;
+  const uint16_t u16 = (uint16_t)value;
+  const uint32_t u32 = (uint32_t)value;
+  const void *data = size == 1   ? (const void *)&u8
+                     : size == 2 ? (const void *)&u16
+                     : size == 4 ? (const void *)&u32
+                                 : (const void *)&value;
+  return put(codec, field, field->type, msg, data, size);
+}
+
+/* The integer on top, from `min` to `max`. */
+static bool get_number(const nn_codec *codec, const nn_field *field,
+                       lua_Integer min, lua_Integer max, lua_Integer *value) {
+  int is_integer;
+  if (lua_type(codec->L, -1) != LUA_TNUMBER)
+    wrong_type(codec, field, "integer");
+  *value = lua_tointegerx(codec->L, -1, &is_integer);
+  if (is_integer && *value >= min && *value <= max)
+    return true;
+  return refuse(codec, field, is_integer ? ERANGE : EINVAL);
+}
+
+static bool put_number(const nn_codec *codec, const nn_field *field,
+                       struct nl_msg *msg) {
+  lua_Integer value = 0, min = 0, max = LUA_MAXINTEGER;
+  int size = 8;
+  switch ((enum nn_kind)field->kind) {
+  case NN_U8:
+    size = 1, max = UINT8_MAX;
+    break;
+  case NN_U16:
+  case NN_BE16:
+    size = 2, max = UINT16_MAX;
+    break;
+  case NN_U32:
+    size = 4, max = UINT32_MAX;
+    break;
+  case NN_S32:
+    size = 4, min = INT32_MIN, max = INT32_MAX;
+    break;
+  default:
+    break;
+  }
+  if (!get_number(codec, field, min, max, &value))
+    return false;
+  if (field->kind == NN_BE16)
+    value = htons((uint16_t)value);
+  return put_integer(codec, field, msg, value, size);
+}
+
+int nn_parse_ip(const char *text, unsigned char *bytes) {
+  if (inet_pton(AF_INET, text, bytes) == 1)
+    return 4;
+  return inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
+}
+
+/* Pairs of digits with colons between them; their number, 0 if it is not so. */
+static int parse_hw(const char *text, unsigned char *bytes) {
+  for (int size = 0; size < HW_MAX;) {
+    unsigned byte;
+    if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]))
+      return 0;
+    sscanf(text, "%2x", &byte);
+    bytes[size++] = (unsigned char)byte;
+    text += 2;
+    if (*text == '\0')
+      return size;
+    if (*text++ != ':')
+      return 0;
+  }
+  return 0;
+}
+
+/* The kernel would pass over an empty one in silence. */
+static bool valid_ifname(const char *name, size_t len) {
+  if (len == 0 || len >= IFNAMSIZ || strcmp(name, ".") == 0 ||
+      strcmp(name, "..") == 0)
+    return false;
+  for (; *name != '\0'; name++)
+    if (*name == '/' || *name == ':' || isspace((unsigned char)*name))
+      return false;
+  return true;
+}
+
+static bool put_bytes(const nn_codec *codec, const nn_field *field,
+                      struct nl_msg *msg) {
+  unsigned char bytes[HW_MAX];
+  size_t len;
+  if (lua_type(codec->L, -1) != LUA_TSTRING)
+    wrong_type(codec, field, "string");
+  const char *text = lua_tolstring(codec->L, -1, &len);
+  if (memchr(text, '\0', len) != NULL ||
+      (field->kind == NN_IFNAME && !valid_ifname(text, len)))
+    return refuse(codec, field, EINVAL);
+  if (len > TEXT_MAX)
+    return refuse(codec, field, ERANGE);
+  if (field->kind == NN_TEXT || field->kind == NN_IFNAME) /* or the NUL alone */
+    return put(codec, field, field->type, msg, text, len > 0 ? (int)len : 1);
+  int size =
+      field->kind == NN_HW ? parse_hw(text, bytes) : nn_parse_ip(text, bytes);
+  if (size == 0)
+    return refuse(codec, field, EINVAL);
+  int type = field->type;
+  if (size == 16 && field->detail != NULL)
+    type = *(const uint16_t *)field->detail;
+  return put(codec, field, type, msg, bytes, size);
+}
+
+static bool put_named(const nn_codec *codec, const nn_field *field,
+                      struct nl_msg *msg) {
+  const nn_name *name = field->detail;
+  const int size = kind_size(field->kind);
+  lua_Integer value;
+  if (lua_type(codec->L, -1) == LUA_TSTRING) {
+    size_t len;
+    const char *text = lua_tolstring(codec->L, -1, &len);
+    while (name->text != NULL && strcmp(name->text, text) != 0)
+      name++;
+    if (name->text == NULL || strlen(text) != len)
+      return refuse(codec, field, EINVAL);
+    value = name->value;
+  } else if (!get_number(codec, field, 0, UINT32_MAX >> (32 - 8 * size),
+                         &value)) {
+    return false;
+  }
+  return put_integer(codec, field, msg, value, size);
+}
+
+/* The number at the start of *text, which is moved behind it. */
+static bool parse_number(const char **text, uint32_t max, uint32_t *value) {
+  char *end;
+  if (!isdigit((unsigned char)**text))
+    return false;
+  errno = 0;
+  unsigned long long number = strtoull(*text, &end, 10);
+  *text = end;
+  *value = (uint32_t)number;
+  return errno == 0 && number <= max;
+}
+
+static bool put_range(const nn_codec *codec, const nn_field *field,
+                      struct nl_msg *msg) {
+  const uint32_t max = field->kind == NN_RANGE16 ? UINT16_MAX : UINT32_MAX;
+  uint32_t range[2] = {0, 0};
+  lua_Integer value;
+  if (lua_type(codec->L, -1) == LUA_TSTRING) {
+    size_t len;
+    const char *start = lua_tolstring(codec->L, -1, &len), *text = start;
+    bool ok = parse_number(&text, max, &range[0]);
+    range[1] = range[0];
+    if (ok && *text == '-') {
+      text++;
+      ok = parse_number(&text, max, &range[1]);
+    }
+    if (!ok || text != start + len || range[0] > range[1])
+      return refuse(codec, field, EINVAL);
+  } else {
+    if (!get_number(codec, field, 0, max, &value))
+      return false;
+    range[0] = range[1] = (uint32_t)value;
+  }
+  const uint16_t narrow[2] = {(uint16_t)range[0], (uint16_t)range[1]};
+  return field->kind == NN_RANGE16
+             ? put(codec, field, field->type, msg, narrow, sizeof narrow)
+             : put(codec, field, field->type, msg, range, sizeof range);
+}
+
+static bool put_boolean(const nn_codec *codec, const nn_field *field,
+                        struct nl_msg *msg) {
+  if (lua_type(codec->L, -1) != LUA_TBOOLEAN)
+    wrong_type(codec, field, "boolean");
+  bool value = lua_toboolean(codec->L, -1);
+  if (field->kind == NN_BOOL)
+    return put_integer(codec, field, msg, value, 1);
+  return !value || put(codec, field, field->type, msg, NULL, 0);
+}
+
+/* A name or an index; false takes the link away, as a master. */
+static bool put_link(const nn_codec *codec, const nn_field *field,
+                     struct nl_msg *msg) {
+  unsigned index = 0;
+  int type = lua_type(codec->L, -1);
+  if (type != LUA_TSTRING && type != LUA_TNUMBER &&
+      !(type == LUA_TBOOLEAN && !lua_toboolean(codec->L, -1)))
+    wrong_type(codec, field, "name, index or false");
+  if (type != LUA_TBOOLEAN && (index = nn_link_index(codec, -1)) == 0)
+    return refuse(codec, field, errno);
+  return put_integer(codec, field, msg, index, 4);
+}
+
+static bool put_nest(const nn_codec *codec, const nn_field *field,
+                     struct nl_msg *msg) {
+  if (lua_type(codec->L, -1) != LUA_TTABLE)
+    wrong_type(codec, field, "table");
+  const nn_field *const fields[] = {field->detail, NULL};
+  static const char *const none[] = {NULL};
+  nn_fields_check(codec, lua_gettop(codec->L), fields, none);
+  struct nlattr *nest = nla_nest_start(msg, field->type);
+  if (nest == NULL)
+    return refuse(codec, field, EMSGSIZE);
+  if (!nn_fields_write(codec, field->detail, lua_gettop(codec->L), msg))
+    return false;
+  nla_nest_end(msg, nest);
+  return true;
+}
+
+static bool put_value(const nn_codec *codec, const nn_field *field,
+                      struct nl_msg *msg) {
+  switch ((enum nn_kind)field->kind) {
+  case NN_BOOL:
+  case NN_FLAG:
+    return put_boolean(codec, field, msg);
+  case NN_TEXT:
+  case NN_IFNAME:
+  case NN_HW:
+  case NN_IP:
+    return put_bytes(codec, field, msg);
+  case NN_LINK:
+    return put_link(codec, field, msg);
+  case NN_NAME8:
+  case NN_NAME16:
+  case NN_NAME32:
+    return put_named(codec, field, msg);
+  case NN_RANGE16:
+  case NN_RANGE32:
+    return put_range(codec, field, msg);
+  case NN_NEST:
+    return put_nest(codec, field, msg);
+  default:
+    return put_number(codec, field, msg);
+  }
+}
+
+bool nn_fields_write(const nn_codec *codec, const nn_field *fields, int table,
+                     struct nl_msg *msg) {
+  lua_State *L = codec->L;
+  luaL_checkstack(L, 8, NULL);
+  for (const nn_field *field = fields; field->name != NULL; field++) {
+    if (field->fixed)
+      continue;
+    if (lua_getfield(L, table, field->name) != LUA_TNIL &&
+        !put_value(codec, field, msg))
+      return false;
+    lua_pop(L, 1);
+  }
+  return true;
+}
+
+bool nn_head_write(const nn_codec *codec, const nn_field *fields, int table,
+                   struct nl_msg *msg, void *head) {
+  lua_State *L = codec->L;
+  struct nlmsghdr *hdr = nlmsg_hdr(msg);
+  const uint32_t len = hdr->nlmsg_len;
+  const struct nlattr *attr = nlmsg_tail(hdr);
+  for (; fields->name != NULL; fields++) {
+    if (lua_getfield(L, table, fields->name) != LUA_TNIL) {
+      if (!put_value(codec, fields, msg))
+        return false;
+      memcpy((char *)head + fields->type, nla_data(attr),
+             (size_t)nla_len(attr));
+      hdr->nlmsg_len = len;
+    }
+    lua_pop(L, 1);
+  }
+  return true;
+}
+
+void nn_fields_check(const nn_codec *codec, int table,
+                     const nn_field *const *fields, const char *const *others) {
+  lua_State *L = codec->L;
+  lua_pushnil(L);
+  while (lua_next(L, table) != 0) {
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    bool known = false;
+    for (const char *const *other = others; key && *other && !known; other++)
+      known = strcmp(*other, key) == 0;
+    for (const nn_field *const *list = fields; key && *list && !known; list++)
+      for (const nn_field *field = *list; field->name && !known; field++)
+        known = !field->fixed && strcmp(field->name, key) == 0;
+    if (!known)
+      luaL_error(L, "unknown field '%s' to '%s'", luaL_tolstring(L, -2, NULL),
+                 codec->what);
+    lua_pop(L, 1);
+  }
+}
+
+/* --- requests ------------------------------------------------------------ */
+
+/* Whether the table on top has all that the one at `filter` has. */
+static bool matches(lua_State *L, int filter) {
+  bool same = true;
+  if (lua_isnil(L, filter))
+    return true;
+  lua_pushnil(L);
+  while (same && lua_next(L, filter) != 0) {
+    lua_pushvalue(L, -2);
+    lua_rawget(L, -4);
+    same = lua_rawequal(L, -1, -2) ||
+           (!lua_toboolean(L, -1) && !lua_toboolean(L, -2));
+    lua_pop(L, 2);
+  }
+  if (!same)
+    lua_pop(L, 1);
+  return same;
+}
+
+int nn_dump(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg, nn_push *push,
+            int filter) {
+  lua_State *L = codec->L;
+  const int top = lua_gettop(L);
+  nn_ack ack;
+  do {
+    const struct nlmsghdr *answer;
+    lua_Integer count = 0;
+    lua_settop(L, top);
+    lua_newtable(L);
+    ack = (nn_ack){.err = nn_rtnl_send(codec->rtnl, nlmsg_hdr(msg))};
+    while (ack.err == 0 && (answer = nn_rtnl_next(codec->rtnl, &ack)) != NULL) {
+      if (push(codec, answer) && matches(L, filter))
+        lua_rawseti(L, top + 1, ++count);
+      lua_settop(L, top + 1);
+    }
+  } while (ack.err == 0 && codec->rtnl->interrupted);
+  nn_ns_done(ns);
+  if (ack.err != 0)
+    return nn_rtnl_fail(L, &ack, "%s %s", codec->what, nn_ns_label(L, 1));
+  return 1;
+}
+
+int nn_change(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg,
+              const char *subject) {
+  nn_ack ack;
+  int err = nn_rtnl_change(codec->rtnl, nlmsg_hdr(msg), &ack);
+  nn_ns_done(ns);
+  if (err != 0)
+    return nn_rtnl_fail(codec->L, &ack, "%s %s: %s", codec->what,
+                        nn_ns_label(codec->L, 1), subject);
+  lua_pushboolean(codec->L, true);
+  return 1;
+}

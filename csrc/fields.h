@@ -1,0 +1,125 @@
+/* fields.h - kernel objects as tables of fields: each attribute is described
+   once, for reading and for writing. */
+#ifndef NETNS_FIELDS_H
+#define NETNS_FIELDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "netns.h"
+
+struct nl_msg;
+struct nlattr;
+
+/* What the payload of an attribute is, and the Lua value of it. */
+enum nn_kind {
+  NN_U8, /* integers of the host's byte order */
+  NN_U16,
+  NN_U32,
+  NN_U64,
+  NN_S32,
+  NN_BE16,   /* of the network's: a port */
+  NN_BOOL,   /* an u8 of 0 or 1: boolean */
+  NN_FLAG,   /* nothing, but there or not: boolean */
+  NN_TEXT,   /* a string */
+  NN_IFNAME, /* the name of a link: 1 to 15 bytes, no slash, colon or space */
+  NN_HW,     /* a hardware address: "52:54:00:12:34:56" */
+  NN_IP,     /* of 4 or 16 bytes: "192.0.2.1"; for the latter, `detail` may be
+                another type of attribute */
+  NN_LINK,   /* an u32, the index of a link: its name */
+  NN_NAME8,  /* integers with names: `detail` is an array of them */
+  NN_NAME16,
+  NN_NAME32,
+  NN_RANGE16, /* two integers: 80 if they are equal, else "1000-2000" */
+  NN_RANGE32,
+  NN_NEST /* `detail` are the fields of a table */
+};
+
+/* A name of a value; the array ends with one without text. */
+typedef struct nn_name {
+  const char *text;
+  uint32_t value;
+} nn_name;
+
+extern const nn_name nn_families[];  /* inet, inet6 */
+extern const nn_name nn_tables[];    /* those that every kernel has */
+extern const nn_name nn_protocols[]; /* who made it: iproute2's rt_protos */
+
+typedef struct nn_field {
+  const char *name;
+  uint16_t type; /* of the attribute */
+  uint8_t kind;
+  bool fixed; /* told by the kernel, not set */
+  const void *detail;
+} nn_field;
+
+/* What is needed besides: the socket of the namespace, which also knows the
+   names of links. */
+typedef struct nn_codec {
+  lua_State *L;
+  nn_rtnl *rtnl;
+  const char *what; /* what messages begin with */
+} nn_codec;
+
+/* For the NS at the first argument, which ends with nn_ns_done. NULL after
+   pushing nil, message, errno. */
+nn_ns *nn_codec_open(lua_State *L, const char *what, nn_codec *codec);
+
+/* Sets a field of the table on top for each attribute that is described. */
+void nn_fields_read(const nn_codec *codec, const nn_field *fields,
+                    const struct nlattr *attrs, int len);
+/* Appends an attribute for each field that the table at `table` has. False
+   after pushing nil, message, errno, if a value is not understood; a Lua error
+   if one is of a wrong type. */
+bool nn_fields_write(const nn_codec *codec, const nn_field *fields, int table,
+                     struct nl_msg *msg);
+/* The same for fields in a message's head, or another struct: `type` is their
+   offset in it. Writing passes through the end of `msg`, which stays as it was;
+   what the table lacks is left alone. */
+void nn_head_read(const nn_codec *codec, const nn_field *fields,
+                  const void *head);
+bool nn_head_write(const nn_codec *codec, const nn_field *fields, int table,
+                   struct nl_msg *msg, void *head);
+/* A Lua error, if the table has a key that is none of the fields' names, nor
+   one of `others`, which ends with NULL. */
+void nn_fields_check(const nn_codec *codec, int table,
+                     const nn_field *const *fields, const char *const *others);
+
+/* Pushes the table that a message of a dump tells; false, and nothing pushed,
+   for one to pass over. */
+typedef bool nn_push(const nn_codec *codec, const struct nlmsghdr *msg);
+/* Sends `msg`, which asks for a dump, and returns the results of the Lua
+   function: an array of the tables, those whose fields are equal to those of
+   the table at `filter` (where false is also what is not there), or all of them
+   for nil; else nil, message, errno. Ends with nn_ns_done. */
+int nn_dump(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg, nn_push *push,
+            int filter);
+/* The same for a change: true, or nil, message, errno about the `subject`. */
+int nn_change(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg,
+              const char *subject);
+
+/* The table that a message tells, for their events: link.c, addr.c, route.c */
+nn_push nn_push_link, nn_push_addr, nn_push_route;
+
+/* The bytes of an IP address, 4 or 16; 0 if it is none. */
+int nn_parse_ip(const char *text, unsigned char *bytes);
+
+/* An IP address and the length of its prefix: addr.c. */
+typedef struct nn_prefix {
+  unsigned char bytes[16];
+  int family; /* AF_INET or AF_INET6 */
+  int size;   /* of the address: 4 or 16 */
+  int len;    /* 0 to 32 or 128 */
+} nn_prefix;
+
+/* Parses "192.0.2.1/24"; without a length it is 32 or 128. 0, EINVAL, or ERANGE
+   for a length that is too large. */
+int nn_parse_prefix(const char *text, size_t size, nn_prefix *prefix);
+
+/* The index of the link that the value at `arg` (a name or an index) tells; 0
+   and errno if there is none. */
+unsigned nn_link_index(const nn_codec *codec, int arg);
+/* Pushes the name of a link, or its index if it has none here. */
+void nn_link_push(const nn_codec *codec, unsigned index);
+
+#endif

@@ -1,0 +1,285 @@
+/***
+neigh.c: neighbours, as `ip neigh` has them.
+@module netns
+*/
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include "fields.h"
+#include "netns.h"
+
+/* What is known of where the neighbour is, so that there has to be an lladdr.
+ */
+#define NUD_LLADDR                                                             \
+  (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_STALE | NUD_DELAY |         \
+   NUD_PROBE)
+
+/* As `ip -json` prints them, and as `ip neigh add … nud` wants them. */
+static const nn_name states[] = {{"NONE", NUD_NONE},
+                                 {"INCOMPLETE", NUD_INCOMPLETE},
+                                 {"REACHABLE", NUD_REACHABLE},
+                                 {"STALE", NUD_STALE},
+                                 {"DELAY", NUD_DELAY},
+                                 {"PROBE", NUD_PROBE},
+                                 {"FAILED", NUD_FAILED},
+                                 {"NOARP", NUD_NOARP},
+                                 {"PERMANENT", NUD_PERMANENT},
+                                 {"none", NUD_NONE},
+                                 {"incomplete", NUD_INCOMPLETE},
+                                 {"reachable", NUD_REACHABLE},
+                                 {"stale", NUD_STALE},
+                                 {"delay", NUD_DELAY},
+                                 {"probe", NUD_PROBE},
+                                 {"failed", NUD_FAILED},
+                                 {"noarp", NUD_NOARP},
+                                 {"permanent", NUD_PERMANENT},
+                                 {NULL, 0}};
+
+static const nn_field fields[] = {
+    {"dst", NDA_DST, NN_IP, false, NULL},
+    {"lladdr", NDA_LLADDR, NN_HW, false, NULL},
+    {"protocol", NDA_PROTOCOL, NN_NAME8, false, nn_protocols},
+    {.name = NULL}};
+
+static const nn_field head_fields[] = {
+    {"family", offsetof(struct ndmsg, ndm_family), NN_NAME8, false,
+     nn_families},
+    {"state", offsetof(struct ndmsg, ndm_state), NN_NAME16, false, states},
+    {.name = NULL}};
+
+static const nn_field link_field[] = {
+    {"link", offsetof(struct ndmsg, ndm_ifindex), NN_LINK, false, NULL},
+    {.name = NULL}};
+
+static const nn_name flags[] = {{"proxy", NTF_PROXY},
+                                {"router", NTF_ROUTER},
+                                {"extern_learn", NTF_EXT_LEARNED},
+                                {NULL, 0}};
+
+static const nn_field *const known[] = {fields, head_fields, link_field, NULL};
+
+/* --- reading ------------------------------------------------------------- */
+
+static bool push_neigh(const nn_codec *codec, const struct nlmsghdr *msg) {
+  lua_State *L = codec->L;
+  const struct ndmsg *head = nlmsg_data(msg);
+  lua_createtable(L, 0, 8);
+  nn_head_read(codec, head_fields, head);
+  if (head->ndm_ifindex != 0) { /* a proxy may be one for all links */
+    nn_head_read(codec, link_field, head);
+    lua_pushinteger(L, head->ndm_ifindex);
+    lua_setfield(L, -2, "index");
+  }
+  for (const nn_name *flag = flags; flag->text != NULL; flag++)
+    if (head->ndm_flags & flag->value) {
+      lua_pushboolean(L, true);
+      lua_setfield(L, -2, flag->text);
+    }
+  nn_fields_read(codec, fields, nlmsg_attrdata(msg, sizeof *head),
+                 nlmsg_attrlen(msg, sizeof *head));
+  return true;
+}
+
+/* Proxies have no state. */
+static bool push_proxy(const nn_codec *codec, const struct nlmsghdr *msg) {
+  push_neigh(codec, msg);
+  lua_pushnil(codec->L);
+  lua_setfield(codec->L, -2, "state");
+  return true;
+}
+
+/* Passes over what `ip neigh` does not show when no state is asked for: those
+   that the kernel makes for addresses that need no resolution, as multicast,
+   and those that it knows nothing of. */
+static bool push_resolved(const nn_codec *codec, const struct nlmsghdr *msg) {
+  const struct ndmsg *head = nlmsg_data(msg);
+  return ((head->ndm_state & ~NUD_NOARP) != 0 ||
+          (head->ndm_flags & NTF_EXT_LEARNED) != 0) &&
+         push_neigh(codec, msg);
+}
+
+/***
+The neighbours that a namespace knows: `ip -n NAME neigh`.
+@function neighs
+@param NS
+@tparam[opt] table filter fields that a neighbour has to have, such as
+`{ link = "eth0", state = "REACHABLE" }`. As with `ip neigh`, the proxies are
+listed with `{ proxy = true }` and only then, and neighbours in the states
+`NOARP` and `NONE` only with `{ state = … }`.
+@treturn[1] {table,...} with the names of `ip -json neigh`: `dst`, `link`, its
+`index`, `lladdr`, `state` (one of `PERMANENT`, `REACHABLE`, `STALE`, `DELAY`,
+`PROBE`, `INCOMPLETE`, `FAILED`, `NOARP`, `NONE`), `family` (`inet`, `inet6`),
+`protocol`, and, if so, `router=true`, `extern_learn=true`, `proxy=true`
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno
+*/
+static int neigh_list(lua_State *L) {
+  static const char *const others[] = {"index", "proxy", "router",
+                                       "extern_learn", NULL};
+  struct ndmsg head = {.ndm_family = AF_UNSPEC};
+  nn_push *push = push_resolved;
+  nn_codec codec;
+  lua_settop(L, 2);
+  if (!lua_isnil(L, 2))
+    luaL_checktype(L, 2, LUA_TTABLE);
+  nn_ns *ns = nn_codec_open(L, "neighs", &codec);
+  if (ns == NULL)
+    return 3;
+  if (!lua_isnil(L, 2)) {
+    nn_fields_check(&codec, 2, known, others);
+    if (lua_getfield(L, 2, "state") != LUA_TNIL)
+      push = push_neigh;
+    lua_getfield(L, 2, "proxy");
+    if (lua_toboolean(L, -1)) {
+      head.ndm_flags = NTF_PROXY;
+      push = push_proxy;
+    }
+  }
+  struct nl_msg *msg = nn_msg_push(L, RTM_GETNEIGH, NLM_F_DUMP);
+  nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
+  return nn_dump(&codec, ns, msg, push, 2);
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+static void need(const nn_codec *codec, int table, const char *name) {
+  if (lua_getfield(codec->L, table, name) == LUA_TNIL)
+    luaL_error(codec->L, "bad field '%s' to '%s' (string expected, got nil)",
+               name, codec->what);
+  lua_pop(codec->L, 1);
+}
+
+static bool get_flag(const nn_codec *codec, int table, const char *name) {
+  int type = lua_getfield(codec->L, table, name);
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+    luaL_error(codec->L, "bad field '%s' to '%s' (boolean expected, got %s)",
+               name, codec->what, luaL_typename(codec->L, -1));
+  bool flag = lua_toboolean(codec->L, -1);
+  lua_pop(codec->L, 1);
+  return flag;
+}
+
+/* The family is that of the address, whatever `family` says, unless it says
+   another. */
+static bool put_family(const nn_codec *codec, struct nl_msg *msg,
+                       struct ndmsg *head) {
+  const struct nlattr *dst =
+      nlmsg_find_attr(nlmsg_hdr(msg), sizeof *head, NDA_DST);
+  const uint8_t family = nla_len(dst) == 4 ? AF_INET : AF_INET6;
+  if (head->ndm_family != AF_UNSPEC && head->ndm_family != family) {
+    nn_fail(codec->L, EINVAL, "%s: dst of another family", codec->what);
+    return false;
+  }
+  head->ndm_family = family;
+  return true;
+}
+
+/* Writes the neighbour at 2 into a message; false after a triple. */
+static bool put_neigh(const nn_codec *codec, struct nl_msg *msg,
+                      struct ndmsg **head) {
+  const struct ndmsg none = {.ndm_family = AF_UNSPEC};
+  need(codec, 2, "dst");
+  need(codec, 2, "link");
+  nlmsg_append(msg, (void *)&none, sizeof none, NLMSG_ALIGNTO);
+  *head = nlmsg_data(nlmsg_hdr(msg));
+  for (const nn_name *flag = flags; flag->text != NULL; flag++)
+    if (get_flag(codec, 2, flag->text))
+      (*head)->ndm_flags |= (uint8_t)flag->value;
+  return nn_head_write(codec, head_fields, 2, msg, *head) &&
+         nn_head_write(codec, link_field, 2, msg, *head) &&
+         nn_fields_write(codec, fields, 2, msg) &&
+         put_family(codec, msg, *head);
+}
+
+/* What messages call the neighbour at 2. */
+static const char *subject(lua_State *L) {
+  lua_getfield(L, 2, "dst");
+  lua_getfield(L, 2, "link");
+  const char *link = luaL_tolstring(L, -1, NULL);
+  return lua_pushfstring(L, "%s %s", lua_tostring(L, -3), link);
+}
+
+/***
+Tells a namespace of a neighbour: `ip -n NAME neigh add …`.
+@function neigh_add
+@param NS
+@tparam table neigh `dst`, an address; `link`; `lladdr`; `state`, by default
+`permanent`, in capitals or not; `router`, `extern_learn`, `protocol`; or
+`proxy=true`, to answer for `dst` on that link. `replace=true` changes what is
+there (`ip neigh replace`). `index`, which @{neighs} also tells, is ignored.
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: EEXIST (but for a proxy, which may be added again),
+ENODEV, EINVAL
+*/
+static int neigh_add(lua_State *L) {
+  static const char *const others[] = {"index",        "proxy",   "router",
+                                       "extern_learn", "replace", NULL};
+  nn_codec codec;
+  struct ndmsg *head;
+  lua_settop(L, 2);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_ns *ns = nn_codec_open(L, "neigh_add", &codec);
+  if (ns == NULL)
+    return 3;
+  nn_fields_check(&codec, 2, known, others);
+  int how = get_flag(&codec, 2, "replace") ? NLM_F_REPLACE : NLM_F_EXCL;
+  struct nl_msg *msg = nn_msg_push(L, RTM_NEWNEIGH, NLM_F_CREATE | how);
+  if (!put_neigh(&codec, msg, &head)) {
+    nn_ns_done(ns);
+    return 3;
+  }
+  if (lua_getfield(L, 2, "state") == LUA_TNIL)
+    head->ndm_state = NUD_PERMANENT;
+  /* the kernel would refuse it too, but leave an entry that then is in the way
+   */
+  if (!(head->ndm_flags & NTF_PROXY) && (head->ndm_state & NUD_LLADDR) != 0)
+    need(&codec, 2, "lladdr");
+  return nn_change(&codec, ns, msg, subject(L));
+}
+
+/***
+Forgets a neighbour: `ip -n NAME neigh delete …`.
+@function neigh_delete
+@param NS
+@tparam table neigh `dst`; `link`; `proxy=true` for a proxy. What else
+@{neighs} tells is ignored.
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: ENOENT, ENODEV, EINVAL
+*/
+static int neigh_delete(lua_State *L) {
+  static const char *const others[] = {"index", "proxy", "router",
+                                       "extern_learn", NULL};
+  nn_codec codec;
+  struct ndmsg *head;
+  lua_settop(L, 2);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_ns *ns = nn_codec_open(L, "neigh_delete", &codec);
+  if (ns == NULL)
+    return 3;
+  nn_fields_check(&codec, 2, known, others);
+  struct nl_msg *msg = nn_msg_push(L, RTM_DELNEIGH, 0);
+  if (!put_neigh(&codec, msg, &head)) {
+    nn_ns_done(ns);
+    return 3;
+  }
+  return nn_change(&codec, ns, msg, subject(L));
+}
+
+void nn_open_neigh(lua_State *L) {
+  static const luaL_Reg functions[] = {{"neighs", neigh_list},
+                                       {"neigh_add", neigh_add},
+                                       {"neigh_delete", neigh_delete},
+                                       {NULL, NULL}};
+  nn_ns_functions(L, functions);
+}

@@ -1,0 +1,572 @@
+/***
+qdisc.c: queues and their classes, as `tc qdisc` and `tc class` have them.
+
+Quantities are strings as `tc` spells them, `"20ms"`, `"10mbit"` (`"kbps"` are
+bytes), `"32k"`, `"1%"`, or plain numbers in seconds, bits a second, bytes and
+fractions; what is read are plain numbers.
+@module netns
+*/
+#include <errno.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include "fields.h"
+#include "netns.h"
+#include "qdisc.h"
+#include "units.h"
+
+/* --- values -------------------------------------------------------------- */
+
+/* Times are the kernel's 32 bits of microseconds, or less than that. */
+static const struct {
+  const char *expected;
+  int measure; /* how strings are understood; -1: not at all */
+  double min, max;
+} units[] = {
+    [NN_SECONDS] = {"time", NN_TIME, 0, UINT32_MAX / 1e6},
+    [NN_BITS] = {"rate", NN_RATE, 0, 1e18},
+    [NN_SOME_BITS] = {"rate", NN_RATE, 8, 1e18},
+    [NN_BYTES] = {"size", NN_SIZE, 0, UINT32_MAX},
+    [NN_FRACTIONS] = {"fraction", NN_FRACTION, 0, 1},
+    [NN_COUNT] = {"integer", -1, 0, UINT32_MAX},
+};
+
+static void wrong_type(lua_State *L, const char *what, const char *name,
+                       const char *expected) {
+  luaL_error(L, "bad field '%s' to '%s' (%s expected, got %s)", name, what,
+             expected, luaL_typename(L, -1));
+}
+
+/* nil, message, errno for the value on top. */
+static bool refuse(lua_State *L, const char *what, const char *name, int err) {
+  const char *value = luaL_tolstring(L, -1, NULL);
+  nn_fail(L, err, "%s: %s \"%s\"", what, name, value);
+  return false;
+}
+
+/* The string on top; NULL if it has a NUL byte, which nothing has. */
+static const char *get_text(lua_State *L) {
+  size_t len;
+  const char *text = lua_tolstring(L, -1, &len);
+  return strlen(text) == len ? text : NULL;
+}
+
+/* A handle or class, which is the field `name`; 0 if it is not there. */
+static bool get_handle(lua_State *L, const char *what, int table,
+                       const char *name, uint32_t *handle) {
+  int type = lua_getfield(L, table, name);
+  *handle = TC_H_UNSPEC;
+  if (type != LUA_TNIL && type != LUA_TSTRING)
+    wrong_type(L, what, name, "string");
+  if (type == LUA_TSTRING) {
+    const char *text = get_text(L);
+    if (text == NULL || !nn_parse_handle(text, handle))
+      return refuse(L, what, name, EINVAL);
+  }
+  lua_pop(L, 1);
+  return true;
+}
+
+/* "10" or "0x10": what comes after the colon. */
+static bool get_minor(lua_State *L, const char *what, const char *name,
+                      double *value) {
+  char class[8];
+  uint32_t handle;
+  if (lua_type(L, -1) != LUA_TSTRING)
+    wrong_type(L, what, name, "string");
+  const char *text = get_text(L);
+  if (text == NULL)
+    return refuse(L, what, name, EINVAL);
+  if (strncmp(text, "0x", 2) == 0)
+    text += 2;
+  snprintf(class, sizeof class, "0:%s", text);
+  if (*text == '\0' || strlen(text) > 4 || !nn_parse_handle(class, &handle))
+    return refuse(L, what, name, EINVAL);
+  *value = handle;
+  return true;
+}
+
+static bool get_distribution(lua_State *L, const char *what, const char *name,
+                             double *value) {
+  if (lua_type(L, -1) != LUA_TSTRING)
+    wrong_type(L, what, name, "string");
+  const char *text = get_text(L);
+  if (text == NULL ||
+      (strcmp(text, "uniform") != 0 && strcmp(text, "normal") != 0))
+    return refuse(L, what, name, EINVAL);
+  *value = *text == 'n' ? NN_NORMAL : NN_UNIFORM;
+  return true;
+}
+
+/* A quantity: a number or a string on top. */
+static bool get_quantity(lua_State *L, const char *what,
+                         const nn_option *option, double *value) {
+  const int measure = units[option->unit].measure, type = lua_type(L, -1);
+  const char *text;
+  if (type != LUA_TNUMBER && (type != LUA_TSTRING || measure < 0))
+    wrong_type(L, what, option->name, units[option->unit].expected);
+  if (type == LUA_TNUMBER)
+    *value = lua_tonumber(L, -1);
+  else if ((text = get_text(L)) == NULL ||
+           !nn_parse_unit((nn_measure)measure, text, value))
+    return refuse(L, what, option->name, EINVAL);
+  if (isnan(*value))
+    return refuse(L, what, option->name, EINVAL);
+  if (*value < units[option->unit].min || *value > units[option->unit].max)
+    return refuse(L, what, option->name, ERANGE);
+  if (option->unit == NN_COUNT && *value != (double)(uint32_t)*value)
+    return refuse(L, what, option->name, EINVAL);
+  if (option->unit == NN_BYTES)
+    *value = (double)(uint32_t)*value; /* "0.001g" */
+  return true;
+}
+
+static bool get_value(lua_State *L, const char *what, const nn_option *option,
+                      double *value) {
+  switch (option->unit) {
+  case NN_ON:
+    if (lua_type(L, -1) != LUA_TBOOLEAN)
+      wrong_type(L, what, option->name, "boolean");
+    *value = lua_toboolean(L, -1);
+    return true;
+  case NN_DISTRIBUTION:
+    return get_distribution(L, what, option->name, value);
+  case NN_MINOR:
+    return get_minor(L, what, option->name, value);
+  default:
+    return get_quantity(L, what, option, value);
+  }
+}
+
+/* The values of a table's options; false after nil, message, errno. */
+static bool get_values(lua_State *L, const char *what, int table,
+                       const nn_queue *queue, double *values) {
+  for (int i = 0; queue->options[i].name != NULL; i++) {
+    const nn_option *option = &queue->options[i];
+    values[i] = (double)NAN;
+    if (lua_getfield(L, table, option->name) != LUA_TNIL) {
+      if (!get_value(L, what, option, &values[i]))
+        return false;
+    } else if (option->required) {
+      wrong_type(L, what, option->name, units[option->unit].expected);
+    }
+    lua_pop(L, 1);
+  }
+  const char *problem = queue->problem(values);
+  if (problem == NULL)
+    return true;
+  nn_fail(L, EINVAL, "%s (%s): %s", what, queue->kind, problem);
+  return false;
+}
+
+static void push_value(lua_State *L, nn_unit unit, double value) {
+  lua_Integer whole;
+  char minor[16];
+  switch (unit) {
+  case NN_ON:
+    lua_pushboolean(L, value != 0);
+    break;
+  case NN_MINOR:
+    snprintf(minor, sizeof minor, "%#x", (unsigned)value);
+    lua_pushstring(L, minor);
+    break;
+  case NN_SECONDS:
+  case NN_FRACTIONS:
+    lua_pushnumber(L, value);
+    break;
+  default:
+    if (lua_numbertointeger(value, &whole))
+      lua_pushinteger(L, whole);
+    else
+      lua_pushnumber(L, value);
+  }
+}
+
+/* A Lua error for a field that none of the options nor of `others` is. */
+static void check_names(lua_State *L, const char *what, int table,
+                        const nn_queue *queue, const char *const *others) {
+  lua_pushnil(L);
+  while (lua_next(L, table) != 0) {
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    bool known = false;
+    for (const char *const *other = others; key && *other && !known; other++)
+      known = strcmp(*other, key) == 0;
+    for (int i = 0; queue && key && queue->options[i].name && !known; i++)
+      known = strcmp(queue->options[i].name, key) == 0;
+    if (!known)
+      luaL_error(L, "unknown field '%s' to '%s'", luaL_tolstring(L, -2, NULL),
+                 what);
+    lua_pop(L, 1);
+  }
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+/* As `tc` writes it; the field `name`. */
+static void set_handle(lua_State *L, const char *name, uint32_t handle) {
+  char text[16];
+  if (TC_H_MIN(handle) == 0)
+    snprintf(text, sizeof text, "%x:", TC_H_MAJ(handle) >> 16);
+  else
+    snprintf(text, sizeof text, "%x:%x", TC_H_MAJ(handle) >> 16,
+             TC_H_MIN(handle));
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, name);
+}
+
+static void push_options(lua_State *L, const nn_queue *queue,
+                         const struct nlattr *options) {
+  double values[NN_OPTIONS];
+  for (int i = 0; i < NN_OPTIONS; i++)
+    values[i] = (double)NAN;
+  queue->read(options, values);
+  for (int i = 0; queue->options[i].name != NULL; i++)
+    if (!isnan(values[i])) {
+      push_value(L, queue->options[i].unit, values[i]);
+      lua_setfield(L, -2, queue->options[i].name);
+    }
+}
+
+/* What queues and classes have in common, and the options of `find`'s kind. */
+static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
+                      const nn_queue *(*find)(const char *)) {
+  lua_State *L = codec->L;
+  const struct tcmsg *head = nlmsg_data(msg);
+  struct nlattr *attrs[TCA_MAX + 1];
+  if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *head, attrs, TCA_MAX, NULL) <
+          0 ||
+      attrs[TCA_KIND] == NULL)
+    return false;
+  lua_createtable(L, 0, 8);
+  nn_link_push(codec, (unsigned)head->tcm_ifindex);
+  lua_setfield(L, -2, "link");
+  lua_pushstring(L, nla_get_string(attrs[TCA_KIND]));
+  lua_setfield(L, -2, "kind");
+  if (head->tcm_parent == TC_H_ROOT) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "root");
+  } else if (head->tcm_parent != TC_H_UNSPEC) {
+    set_handle(L, "parent", head->tcm_parent);
+  }
+  const nn_queue *queue = find(nla_get_string(attrs[TCA_KIND]));
+  if (queue != NULL && attrs[TCA_OPTIONS] != NULL)
+    push_options(L, queue, attrs[TCA_OPTIONS]);
+  return true;
+}
+
+static bool push_qdisc(const nn_codec *codec, const struct nlmsghdr *msg) {
+  const struct tcmsg *head = nlmsg_data(msg);
+  if (!push_head(codec, msg, nn_qdisc_kind))
+    return false;
+  set_handle(codec->L, "handle", head->tcm_handle);
+  return true;
+}
+
+static bool push_class(const nn_codec *codec, const struct nlmsghdr *msg) {
+  const struct tcmsg *head = nlmsg_data(msg);
+  if (!push_head(codec, msg, nn_class_kind))
+    return false;
+  set_handle(codec->L, "classid", head->tcm_handle);
+  if (head->tcm_info != 0)
+    set_handle(codec->L, "leaf", head->tcm_info);
+  return true;
+}
+
+/***
+The queues of a namespace: `tc -n NAME qdisc`.
+@function qdiscs
+@param NS
+@tparam[opt] table filter fields that a queue has to have, such as
+`{ link = "eth0", kind = "netem" }`
+@treturn[1] {table,...} with the names of `tc -json qdisc`: `link`, `kind`,
+`handle` (`"8001:"`), `root=true` or `parent` (`"1:10"`), and for the kinds that
+@{qdisc_add} knows its options, but those of netem that are 0
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno
+*/
+static int qdisc_list(lua_State *L) {
+  const struct tcmsg head = {.tcm_family = AF_UNSPEC};
+  nn_codec codec;
+  lua_settop(L, 2);
+  if (!lua_isnil(L, 2))
+    luaL_checktype(L, 2, LUA_TTABLE);
+  nn_ns *ns = nn_codec_open(L, "qdiscs", &codec);
+  if (ns == NULL)
+    return 3;
+  struct nl_msg *msg = nn_msg_push(L, RTM_GETQDISC, NLM_F_DUMP);
+  nlmsg_append(msg, (void *)&head, sizeof head, NLMSG_ALIGNTO);
+  return nn_dump(&codec, ns, msg, push_qdisc, 2);
+}
+
+/* The link that the second argument names; false after nil, message, errno,
+   with *ns done. */
+static bool get_link(const nn_codec *codec, nn_ns *ns, struct tcmsg *head) {
+  head->tcm_ifindex = (int)nn_link_index(codec, 2);
+  if (head->tcm_ifindex != 0)
+    return true;
+  int err = errno;
+  nn_ns_done(ns);
+  nn_fail(codec->L, err, "%s %s: %s", codec->what, nn_ns_label(codec->L, 1),
+          lua_tostring(codec->L, 2));
+  return false;
+}
+
+/* core.classes(NS, link, filter): an array of the classes of a link. */
+static int class_list(lua_State *L) {
+  struct tcmsg head = {.tcm_family = AF_UNSPEC};
+  nn_codec codec;
+  lua_settop(L, 3);
+  luaL_checkstring(L, 2);
+  nn_ns *ns = nn_codec_open(L, "classes", &codec);
+  if (ns == NULL || !get_link(&codec, ns, &head))
+    return 3;
+  struct nl_msg *msg = nn_msg_push(L, RTM_GETTCLASS, NLM_F_DUMP);
+  nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
+  return nn_dump(&codec, ns, msg, push_class, 3);
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+/* Sends the request on the stack's top; `kind` may be NULL. The results of the
+   Lua function. */
+static int change(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg,
+                  const char *kind) {
+  lua_State *L = codec->L;
+  nn_ack ack;
+  nn_rtnl_change(codec->rtnl, nlmsg_hdr(msg), &ack);
+  nn_ns_done(ns);
+  if (ack.err == 0) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  /* "Specified qdisc kind is unknown": other things are not found either */
+  if (ack.err == ENOENT && strncmp(ack.text, "Specified qdisc", 15) == 0)
+    ack.err = EOPNOTSUPP;
+  return nn_rtnl_fail(L, &ack, "%s %s: %s%s%s%s", codec->what,
+                      nn_ns_label(L, 1), lua_tostring(L, 2),
+                      kind != NULL ? " (" : "", kind != NULL ? kind : "",
+                      kind != NULL ? ")" : "");
+}
+
+/* The field `kind`, which stays on the stack. */
+static const char *get_kind(lua_State *L, const char *what, int table) {
+  if (lua_getfield(L, table, "kind") != LUA_TSTRING)
+    wrong_type(L, what, "kind", "string");
+  return lua_tostring(L, -1);
+}
+
+/* Makes a queue or class out of the table at 3, with `head` filled but for the
+   link. */
+static int make(lua_State *L, const char *what, int type, int flags,
+                struct tcmsg *head, const nn_queue *queue) {
+  double values[NN_OPTIONS];
+  nn_codec codec;
+  if (!get_values(L, what, 3, queue, values))
+    return 3;
+  nn_ns *ns = nn_codec_open(L, what, &codec);
+  if (ns == NULL || !get_link(&codec, ns, head))
+    return 3;
+  struct nl_msg *msg = nn_msg_push(L, type, NLM_F_CREATE | flags);
+  nlmsg_append(msg, head, sizeof *head, NLMSG_ALIGNTO);
+  nla_put_string(msg, TCA_KIND, queue->kind);
+  struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
+  queue->write(values, msg);
+  nla_nest_end(msg, options);
+  return change(&codec, ns, msg, queue->kind);
+}
+
+/* What neither this library nor, therefore, the kernel is asked for. */
+static int unknown_kind(lua_State *L, const char *what, const char *kind) {
+  return nn_fail(L, EOPNOTSUPP, "%s: kind \"%s\"", what, kind);
+}
+
+static int qdisc_make(lua_State *L, const char *what, int flags) {
+  static const char *const others[] = {"kind", "parent", "handle", NULL};
+  struct tcmsg head = {.tcm_family = AF_UNSPEC};
+  lua_settop(L, 3);
+  luaL_checkstring(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  const char *kind = get_kind(L, what, 3);
+  const nn_queue *queue = nn_qdisc_kind(kind);
+  if (queue == NULL)
+    return unknown_kind(L, what, kind);
+  check_names(L, what, 3, queue, others);
+  if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
+      !get_handle(L, what, 3, "handle", &head.tcm_handle))
+    return 3;
+  if (strcmp(kind, "ingress") == 0) { /* it has one place, and one handle */
+    head.tcm_parent = TC_H_INGRESS;
+    head.tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0);
+  } else if (head.tcm_parent == TC_H_UNSPEC) {
+    head.tcm_parent = TC_H_ROOT;
+  }
+  return make(L, what, RTM_NEWQDISC, flags, &head, queue);
+}
+
+/***
+Adds a queue to a link: `tc -n NAME qdisc add dev LINK …`.
+@function qdisc_add
+@param NS
+@tparam string link
+@tparam table queue `kind`; `parent`, a class such as `"1:10"` (default: the
+root of the link); `handle`, such as `"1:"` (default: the kernel's choice); and
+by kind:
+
+- `netem`: `delay`, `jitter`, `delay_correlation`, `distribution` (of the
+jitter:
+`"uniform"` or `"normal"`; the kernel does not tell it again), `loss`,
+`loss_correlation`, `duplicate`, `duplicate_correlation`, `corrupt`,
+`corrupt_correlation`, `reorder`, `reorder_correlation`, `gap` (every so many
+packets), `rate`, `limit` (packets, default 1000)
+- `tbf`: `rate`, `burst`, and either `limit` (bytes) or `latency`; `peakrate`
+together with `minburst`
+- `htb`: `default`, the class of what is not classified, in hexadecimal as `tc`
+has it (`"10"`, `"0x10"`); `r2q`. See @{class_add}
+- `fq_codel`: `limit` (packets), `flows`, `target`, `interval`, `quantum`, `ecn`
+- `ingress`
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: ENODEV, EEXIST, EINVAL and ERANGE for a value;
+EOPNOTSUPP if the kernel lacks the kind
+@usage
+vpn:qdisc_add("eth0", { kind = "netem", delay = "20ms", loss = "1%" })
+*/
+static int qdisc_add(lua_State *L) {
+  return qdisc_make(L, "qdisc_add", NLM_F_EXCL);
+}
+
+/***
+Changes a queue, or puts one in the place of what is there: `tc -n NAME qdisc
+replace dev LINK …`. What the table does not tell gets its default, but that the
+kernel keeps the `distribution` of a netem.
+@function qdisc_set
+@param NS
+@tparam string link
+@tparam table queue as for @{qdisc_add}
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: as for @{qdisc_add}
+*/
+static int qdisc_set(lua_State *L) {
+  return qdisc_make(L, "qdisc_set", NLM_F_REPLACE);
+}
+
+/***
+Takes a queue away: `tc -n NAME qdisc del dev LINK …`.
+@function qdisc_delete
+@param NS
+@tparam string link
+@tparam[opt] table which `parent` (`"1:10"`; `"ingress"`; default `"root"`), and
+`handle` to be sure that it is this one
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: ENODEV, ENOENT
+*/
+static int qdisc_delete(lua_State *L) {
+  static const char *const names[] = {"parent", "handle", NULL};
+  static const char what[] = "qdisc_delete";
+  struct tcmsg head = {.tcm_family = AF_UNSPEC};
+  nn_codec codec;
+  lua_settop(L, 3);
+  luaL_checkstring(L, 2);
+  if (!lua_isnil(L, 3)) {
+    luaL_checktype(L, 3, LUA_TTABLE);
+    check_names(L, what, 3, NULL, names);
+    if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
+        !get_handle(L, what, 3, "handle", &head.tcm_handle))
+      return 3;
+  }
+  if (head.tcm_parent == TC_H_UNSPEC)
+    head.tcm_parent = TC_H_ROOT;
+  nn_ns *ns = nn_codec_open(L, what, &codec);
+  if (ns == NULL || !get_link(&codec, ns, &head))
+    return 3;
+  struct nl_msg *msg = nn_msg_push(L, RTM_DELQDISC, 0);
+  nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
+  return change(&codec, ns, msg, NULL);
+}
+
+/***
+Adds a class to a queue: `tc -n NAME class add dev LINK …`.
+@function class_add
+@param NS
+@tparam string link
+@tparam table class `kind`, which is `"htb"`; `parent`, the queue or class that
+it divides (`"1:"`); `classid` (`"1:10"`); `rate`, `ceil` (default: the rate),
+`burst`, `cburst`, `prio`
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno
+*/
+static int class_add(lua_State *L) {
+  static const char *const others[] = {"kind", "parent", "classid", NULL};
+  static const char what[] = "class_add";
+  struct tcmsg head = {.tcm_family = AF_UNSPEC};
+  lua_settop(L, 3);
+  luaL_checkstring(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  const char *kind = get_kind(L, what, 3);
+  const nn_queue *queue = nn_class_kind(kind);
+  if (queue == NULL)
+    return unknown_kind(L, what, kind);
+  check_names(L, what, 3, queue, others);
+  if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
+      !get_handle(L, what, 3, "classid", &head.tcm_handle))
+    return 3;
+  return make(L, what, RTM_NEWTCLASS, NLM_F_EXCL, &head, queue);
+}
+
+/***
+Takes a class away: `tc -n NAME class del dev LINK classid CLASS`.
+@function class_delete
+@param NS
+@tparam string link
+@tparam string classid
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: ENOENT; EBUSY if there is something below it
+*/
+static int class_delete(lua_State *L) {
+  struct tcmsg head = {.tcm_family = AF_UNSPEC};
+  nn_codec codec;
+  lua_settop(L, 3);
+  luaL_checkstring(L, 2);
+  luaL_checkstring(L, 3);
+  const char *text = get_text(L);
+  if (text == NULL || !nn_parse_handle(text, &head.tcm_handle)) {
+    refuse(L, "class_delete", "classid", EINVAL);
+    return 3;
+  }
+  nn_ns *ns = nn_codec_open(L, "class_delete", &codec);
+  if (ns == NULL || !get_link(&codec, ns, &head))
+    return 3;
+  struct nl_msg *msg = nn_msg_push(L, RTM_DELTCLASS, 0);
+  nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
+  return change(&codec, ns, msg, text);
+}
+
+void nn_open_qdisc(lua_State *L) {
+  static const luaL_Reg functions[] = {{"qdiscs", qdisc_list},
+                                       {"qdisc_add", qdisc_add},
+                                       {"qdisc_set", qdisc_set},
+                                       {"qdisc_delete", qdisc_delete},
+                                       {"class_add", class_add},
+                                       {"class_delete", class_delete},
+                                       {NULL, NULL}};
+  lua_pushcfunction(L, class_list);
+  lua_setfield(L, -2, "classes");
+  nn_ns_functions(L, functions);
+}

@@ -1,0 +1,48 @@
+/* qdisc.h - the options of queues and their classes: qdisc_kinds.c. */
+#ifndef NETNS_QDISC_H
+#define NETNS_QDISC_H
+
+#include <stdbool.h>
+
+struct nl_msg;
+struct nlattr;
+
+/* What the value of an option is, in Lua and in `double`. */
+typedef enum nn_unit {
+  NN_SECONDS,
+  NN_BITS,      /* a second */
+  NN_SOME_BITS, /* at least one byte a second */
+  NN_BYTES,
+  NN_FRACTIONS,
+  NN_COUNT,
+  NN_ON,           /* boolean */
+  NN_DISTRIBUTION, /* a string: one of those below */
+  NN_MINOR         /* of a class, as `tc` has it: "0x10" */
+} nn_unit;
+
+enum { NN_UNIFORM, NN_NORMAL };
+
+typedef struct nn_option {
+  const char *name;
+  nn_unit unit;
+  bool required;
+} nn_option;
+
+#define NN_OPTIONS 16 /* of one kind, at most */
+
+/* A kind of queue, or of its classes. Values are in the order of the options,
+   in plain units; NAN for what is not there. */
+typedef struct nn_queue {
+  const char *kind;
+  const nn_option *options; /* ends with one without a name */
+  /* What is wrong with values that are good one by one; NULL: nothing. */
+  const char *(*problem)(const double *values);
+  /* Appends the payload of TCA_OPTIONS. */
+  void (*write)(const double *values, struct nl_msg *msg);
+  void (*read)(const struct nlattr *options, double *values);
+} nn_queue;
+
+const nn_queue *nn_qdisc_kind(const char *kind); /* NULL: unknown */
+const nn_queue *nn_class_kind(const char *kind);
+
+#endif

@@ -1,0 +1,72 @@
+--- Links of a namespace; most of what concerns them is in C.
+-- @module netns
+
+local check = require "netns.check"
+local core = require "netns.core"
+
+local links = {}
+
+local function matches(link, filter)
+  for field, value in pairs(filter) do
+    if link[field] ~= value then return false end
+  end
+  return true
+end
+
+--- The links of a namespace: `ip -n NAME -details -statistics link`.
+-- @function links
+-- @param NS
+-- @tparam[opt] table filter fields that a link has to have, such as
+-- `{ kind = "veth", up = true }`
+-- @treturn[1] {table,...} in the order of their indexes, with the names of
+-- `ip -details -json link`: `name`, `index`, `kind`, `up`, `running`, `mtu`,
+-- `address`, `master`, `alias`, `group`, `link` (what it sits on), or for a
+-- veth `peer_index` and `peer_nsid`, `stats`, …, the fields of its kind, and as
+-- `port` those that its bridge has for it
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function links.links(NS, filter)
+  check.namespace("links", NS)
+  if filter ~= nil and type(filter) ~= "table" then
+    error(("bad argument 'filter' to 'links' (table expected, got %s)")
+      :format(type(filter)), 2)
+  end
+  local list, message, errno = core.links(NS)
+  if not list or not filter then return list, message, errno end
+  local found = {}
+  for _, link in ipairs(list) do
+    if matches(link, filter) then found[#found + 1] = link end
+  end
+  return found
+end
+
+local TUN = { tun = true, tap = true }
+
+-- rtnetlink cannot make these: first the link, then what is said of it. One
+-- that cannot be as it was asked for is taken away again.
+local function add_tun(NS, link)
+  if type(link.name) ~= "string" then
+    error(("bad field 'name' to 'link_add' (string expected, got %s)")
+      :format(type(link.name)), 3)
+  end
+  local changes = {}
+  for field, value in pairs(link) do changes[field] = value end
+  changes.name, changes.kind = nil, nil
+  local ok, message, errno = core.tun_add(NS, link.name, link.kind)
+  if not ok then return nil, message, errno end
+  if not next(changes) then return true end
+  local fine
+  fine, ok, message, errno = pcall(core.link_set, NS, link.name, changes)
+  if fine and ok then return true end
+  core.link_delete(NS, link.name)
+  if not fine then error(ok, 3) end
+  return nil, message, errno
+end
+
+function links.link_add(NS, link)
+  if type(link) == "table" and TUN[link.kind] then return add_tun(NS, link) end
+  return core.link_add(NS, link)
+end
+
+return links
