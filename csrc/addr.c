@@ -112,9 +112,12 @@ static void set_true(lua_State *L, const char *name) {
   lua_setfield(L, -2, name);
 }
 
+/* Passes over the addresses of families that are none of ours. */
 bool nn_push_addr(const nn_codec *codec, const struct nlmsghdr *msg) {
   lua_State *L = codec->L;
   const struct ifaddrmsg *info = nlmsg_data(msg);
+  if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6)
+    return false;
   const struct nlattr *attrs = nlmsg_attrdata(msg, sizeof *info);
   const int len = nlmsg_attrlen(msg, sizeof *info);
   lua_createtable(L, 0, 12);
@@ -134,19 +137,6 @@ bool nn_push_addr(const nn_codec *codec, const struct nlmsghdr *msg) {
   return true;
 }
 
-/* Whether an address is one of those asked for. A link is not asked of the
-   kernel: if it selects one, it does not tell that a dump was interrupted (as
-   of Linux 6.18). */
-static bool is_wanted(const struct nlmsghdr *msg,
-                      const struct ifaddrmsg *wanted) {
-  const struct ifaddrmsg *info = nlmsg_data(msg);
-  if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6)
-    return false;
-  return (wanted->ifa_family == AF_UNSPEC ||
-          wanted->ifa_family == info->ifa_family) &&
-         (wanted->ifa_index == 0 || wanted->ifa_index == info->ifa_index);
-}
-
 /* Only a link that is there has a name. */
 static bool is_link(const nn_codec *codec, unsigned index) {
   nn_link_push(codec, index);
@@ -155,32 +145,19 @@ static bool is_link(const nn_codec *codec, unsigned index) {
   return is;
 }
 
-/* Pushes an array of what `push` makes of each address that is wanted, in place
-   of the message on top, a RTM_GETADDR without a head. Returns ack->err. */
-static int dump(const nn_codec *codec, struct nl_msg *request,
-                const struct ifaddrmsg *wanted, nn_push *push, nn_ack *ack) {
-  lua_State *L = codec->L;
-  const int top = lua_gettop(L);
-  struct ifaddrmsg info = {.ifa_family = wanted->ifa_family};
-  *ack = (nn_ack){.err = ENODEV};
-  if (wanted->ifa_index != 0 && !is_link(codec, wanted->ifa_index))
-    return ack->err;
-  nlmsg_append(request, &info, sizeof info, NLMSG_ALIGNTO);
-  do {
-    const struct nlmsghdr *msg;
-    lua_Integer count = 0;
-    lua_settop(L, top);
-    lua_newtable(L);
-    *ack = (nn_ack){.err = nn_rtnl_send(codec->rtnl, nlmsg_hdr(request))};
-    while (ack->err == 0 && (msg = nn_rtnl_next(codec->rtnl, ack)) != NULL) {
-      if (!is_wanted(msg, wanted))
-        continue;
-      push(codec, msg);
-      lua_rawseti(L, -2, ++count);
-    }
-  } while (ack->err == 0 && codec->rtnl->interrupted);
-  lua_remove(L, top);
-  return ack->err;
+/* Pushes a table of what is wanted, as it is in the tables of addresses. A link
+   is not asked of the kernel: if it selects one, it does not tell that a dump
+   was interrupted (as of Linux 6.18). */
+static void push_filter(const nn_codec *codec, const struct ifaddrmsg *wanted) {
+  static const nn_field index[] = {
+      {"index", HEAD(ifa_index), NN_U32, true, NULL}, END};
+  static const nn_field family[] = {
+      {"family", HEAD(ifa_family), NN_NAME8, true, nn_families}, END};
+  lua_newtable(codec->L);
+  if (wanted->ifa_index != 0)
+    nn_head_read(codec, index, wanted);
+  if (wanted->ifa_family != AF_UNSPEC)
+    nn_head_read(codec, family, wanted);
 }
 
 /* After a triple was pushed. */
@@ -213,7 +190,6 @@ static int addr_list(lua_State *L) {
   static const nn_field *const known[] = {filter, NULL};
   static const char *const none[] = {NULL};
   nn_codec codec;
-  nn_ack ack;
   struct ifaddrmsg wanted = {.ifa_family = AF_UNSPEC};
   lua_settop(L, 2);
   if (lua_isnil(L, 2)) {
@@ -228,11 +204,15 @@ static int addr_list(lua_State *L) {
   struct nl_msg *msg = nn_msg_push(L, RTM_GETADDR, NLM_F_DUMP);
   if (!nn_head_write(&codec, filter, 2, msg, &wanted))
     return done(ns);
-  dump(&codec, msg, &wanted, nn_push_addr, &ack);
-  nn_ns_done(ns);
-  if (ack.err != 0)
-    return nn_rtnl_fail(L, &ack, "addrs %s", nn_ns_label(L, 1));
-  return 1;
+  if (wanted.ifa_index != 0 && !is_link(&codec, wanted.ifa_index)) {
+    lua_getfield(L, 2, "link");
+    nn_refuse(&codec, ENODEV, "link", luaL_tolstring(L, -1, NULL));
+    return done(ns);
+  }
+  push_filter(&codec, &wanted);
+  wanted.ifa_index = 0;
+  nlmsg_append(msg, &wanted, sizeof wanted, NLMSG_ALIGNTO);
+  return nn_dump(&codec, ns, msg, nn_push_addr, lua_gettop(L));
 }
 
 /* --- writing ------------------------------------------------------------- */
@@ -277,17 +257,8 @@ static const char *push_text(const nn_codec *codec, const char *name,
   lua_State *L = codec->L;
   const int type = lua_getfield(L, 4, name);
   if (type != LUA_TNIL && type != LUA_TSTRING)
-    luaL_error(L, "bad field '%s' to '%s' (string expected, got %s)", name,
-               codec->what, luaL_typename(L, -1));
+    nn_wrong_type(codec, name, "string");
   return lua_tolstring(L, -1, len);
-}
-
-/* nil, message, errno about a value; always false. */
-static bool refuse(const nn_codec *codec, int err, const char *name,
-                   const char *text) {
-  nn_fail(codec->L, err, "%s %s: %s \"%s\"", codec->what,
-          nn_ns_label(codec->L, 1), name, text);
-  return false;
 }
 
 /* The address, which is the third argument, and its peer: without one, the
@@ -298,7 +269,7 @@ static bool get_prefixes(const nn_codec *codec, nn_prefix *local,
   const char *text = lua_tolstring(codec->L, 3, &len);
   int err = nn_parse_prefix(text, len, local);
   if (err != 0)
-    return refuse(codec, err, "address", text);
+    return nn_refuse(codec, err, "address", text);
   *peer = *local;
   text = push_text(codec, "peer", &len);
   if (text == NULL)
@@ -306,7 +277,7 @@ static bool get_prefixes(const nn_codec *codec, nn_prefix *local,
   err = nn_parse_prefix(text, len, peer);
   if (err == 0 && peer->family != local->family)
     err = EINVAL;
-  return err == 0 || refuse(codec, err, "peer", text);
+  return err == 0 || nn_refuse(codec, err, "peer", text);
 }
 
 /* "+": the prefix with all bits of the host set, if there are at least two. */
@@ -318,7 +289,7 @@ static bool put_broadcast(const nn_codec *codec, struct nl_msg *msg,
   if (text == NULL)
     return true;
   if (prefix->family != AF_INET)
-    return refuse(codec, EINVAL, "broadcast", text);
+    return nn_refuse(codec, EINVAL, "broadcast", text);
   if (strcmp(text, "+") == 0) {
     memcpy(bytes, prefix->bytes, sizeof bytes);
     for (int bit = prefix->len; bit < 32; bit++)
@@ -326,26 +297,18 @@ static bool put_broadcast(const nn_codec *codec, struct nl_msg *msg,
     return prefix->len > 30 || nla_put(msg, IFA_BROADCAST, 4, bytes) == 0;
   }
   if (strlen(text) != len || nn_parse_ip(text, bytes) != 4)
-    return refuse(codec, EINVAL, "broadcast", text);
+    return nn_refuse(codec, EINVAL, "broadcast", text);
   return nla_put(msg, IFA_BROADCAST, 4, bytes) == 0;
 }
 
 /* Those that the address's family does not have are passed over, as ip does. */
 static bool put_flags(const nn_codec *codec, struct nl_msg *msg,
                       const struct ifaddrmsg *info) {
-  lua_State *L = codec->L;
   uint32_t bits = 0;
-  for (const flag *each = flags; each->name != NULL; each++) {
-    if (each->fixed)
-      continue;
-    const int type = lua_getfield(L, 4, each->name);
-    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-      luaL_error(L, "bad field '%s' to '%s' (boolean expected, got %s)",
-                 each->name, codec->what, luaL_typename(L, -1));
-    if (lua_toboolean(L, -1) && has_flag(info, each))
+  for (const flag *each = flags; each->name != NULL; each++)
+    if (!each->fixed && nn_flag_get(codec, 4, each->name) &&
+        has_flag(info, each))
       bits |= each->bit;
-    lua_pop(L, 1);
-  }
   return nla_put_u32(msg, IFA_FLAGS, bits) == 0;
 }
 
@@ -404,7 +367,7 @@ static int change(const nn_codec *codec, nn_ns *ns, int type) {
   lua_State *L = codec->L;
   const char *address = lua_tostring(L, 3);
   const bool add = type == RTM_NEWADDR;
-  nn_prefix local, peer;
+  nn_prefix local = {.size = 0}, peer = local;
   nn_ack ack = {.err = 0};
   struct ifaddrmsg info = {.ifa_index = nn_link_index(codec, 2)};
   if (info.ifa_index == 0) {
@@ -499,28 +462,40 @@ static int addr_delete(lua_State *L) {
 
 /* What the kernel has said of an address, for saying it back. */
 static bool push_payload(const nn_codec *codec, const struct nlmsghdr *msg) {
+  const struct ifaddrmsg *info = nlmsg_data(msg);
+  if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6)
+    return false;
   lua_pushlstring(codec->L, nlmsg_data(msg), (size_t)nlmsg_datalen(msg));
   return true;
 }
 
-/* Takes away the addresses in the array on top. The last come first, so that
-   none is secondary to one that goes. What went by itself meanwhile, as
-   temporary addresses do with their origin, is well. */
-static int delete_all(const nn_codec *codec, lua_Integer count, nn_ack *ack) {
+/* Takes away those of a link among the addresses in the array on top; how many
+   there were, or -1. The last come first, so that none is secondary to one that
+   goes. What went by itself meanwhile, as temporary addresses do with their
+   origin, is well. */
+static lua_Integer delete_all(const nn_codec *codec, unsigned index,
+                              nn_ack *ack) {
   lua_State *L = codec->L;
   const int list = lua_gettop(L);
+  lua_Integer count = 0;
   struct nl_msg *msg = nn_msg_push(L, RTM_DELADDR, 0);
-  for (; count > 0 && ack->err == 0; count--) {
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, list); i > 0; i--) {
+    struct ifaddrmsg info;
     size_t len;
-    lua_rawgeti(L, list, count);
+    lua_rawgeti(L, list, i);
     const char *payload = lua_tolstring(L, -1, &len);
+    memcpy(&info, payload, sizeof info);
     nlmsg_hdr(msg)->nlmsg_len = NLMSG_HDRLEN;
     nlmsg_append(msg, (void *)payload, len, NLMSG_ALIGNTO);
     lua_pop(L, 1);
-    if (nn_rtnl_change(codec->rtnl, nlmsg_hdr(msg), ack) == EADDRNOTAVAIL)
-      ack->err = 0;
+    if (info.ifa_index != index)
+      continue;
+    count++;
+    if (nn_rtnl_change(codec->rtnl, nlmsg_hdr(msg), ack) != 0 &&
+        ack->err != EADDRNOTAVAIL)
+      return -1;
   }
-  return ack->err;
+  return count;
 }
 
 /***
@@ -536,24 +511,24 @@ LINK`.
 */
 static int addr_flush(lua_State *L) {
   nn_codec codec;
-  nn_ack ack = {.err = 0};
-  struct ifaddrmsg wanted = {.ifa_family = AF_UNSPEC};
+  nn_ack ack;
+  struct ifaddrmsg any = {.ifa_family = AF_UNSPEC};
   lua_settop(L, 2);
   if (lua_type(L, 2) != LUA_TNUMBER)
     luaL_checktype(L, 2, LUA_TSTRING);
   nn_ns *ns = nn_codec_open(L, "addr_flush", &codec);
   if (ns == NULL)
     return 3;
-  wanted.ifa_index = nn_link_index(&codec, 2);
-  if (wanted.ifa_index == 0) {
-    ack.err = errno;
+  const unsigned index = nn_link_index(&codec, 2);
+  ack = (nn_ack){.err = index == 0 ? errno : ENODEV};
+  if (index == 0 || !is_link(&codec, index))
     return fail(&codec, ns, &ack, "");
-  }
   struct nl_msg *msg = nn_msg_push(L, RTM_GETADDR, NLM_F_DUMP);
-  if (dump(&codec, msg, &wanted, push_payload, &ack) != 0)
+  nlmsg_append(msg, &any, sizeof any, NLMSG_ALIGNTO);
+  if (nn_dump_list(&codec, msg, push_payload, 0, &ack) != 0)
     return fail(&codec, ns, &ack, "");
-  const lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
-  if (delete_all(&codec, count, &ack) != 0)
+  const lua_Integer count = delete_all(&codec, index, &ack);
+  if (count < 0)
     return fail(&codec, ns, &ack, "");
   nn_ns_done(ns);
   lua_pushinteger(L, count);

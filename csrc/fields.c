@@ -19,6 +19,7 @@
 /* Bytes of a text: an alias' are the most that the kernel takes. With a limit
    nn_msg_push can promise room for all. */
 #define TEXT_MAX 255
+#define PATIENCE 10000 /* milliseconds with a dump that changes interrupt */
 
 nn_ns *nn_codec_open(lua_State *L, const char *what, nn_codec *codec) {
   nn_ns *ns = nn_ns_arg(L, 1, what);
@@ -84,8 +85,9 @@ void nn_link_push(const nn_codec *codec, unsigned index) {
 
 static void push_hw(lua_State *L, const unsigned char *data, int len) {
   char text[HW_MAX * 3 + 4];
-  if (len == 4) { /* of a tunnel: an IPv4 address */
-    lua_pushstring(L, inet_ntop(AF_INET, data, text, sizeof text));
+  if (len == 4 || len == 16) { /* of a tunnel: an IP address */
+    lua_pushstring(
+        L, inet_ntop(len == 4 ? AF_INET : AF_INET6, data, text, sizeof text));
     return;
   }
   char *end = text;
@@ -244,18 +246,34 @@ void nn_head_read(const nn_codec *codec, const nn_field *fields,
 
 /* --- writing ------------------------------------------------------------- */
 
-static int wrong_type(const nn_codec *codec, const nn_field *field,
-                      const char *expected) {
+int nn_wrong_type(const nn_codec *codec, const char *name,
+                  const char *expected) {
   return luaL_error(codec->L, "bad field '%s' to '%s' (%s expected, got %s)",
-                    field->name, codec->what, expected,
-                    luaL_typename(codec->L, -1));
+                    name, codec->what, expected, luaL_typename(codec->L, -1));
 }
 
-/* nil, message, errno for a value that is of the right type. */
-static bool refuse(const nn_codec *codec, const nn_field *field, int err) {
-  const char *value = luaL_tolstring(codec->L, -1, NULL);
-  nn_fail(codec->L, err, "%s: %s \"%s\"", codec->what, field->name, value);
+static int wrong_type(const nn_codec *codec, const nn_field *field,
+                      const char *expected) {
+  return nn_wrong_type(codec, field->name, expected);
+}
+
+bool nn_refuse(const nn_codec *codec, int err, const char *name,
+               const char *value) {
+  nn_fail(codec->L, err, "%s: %s \"%s\"", codec->what, name, value);
   return false;
+}
+
+static bool refuse(const nn_codec *codec, const nn_field *field, int err) {
+  return nn_refuse(codec, err, field->name, luaL_tolstring(codec->L, -1, NULL));
+}
+
+bool nn_flag_get(const nn_codec *codec, int table, const char *name) {
+  int type = lua_getfield(codec->L, table, name);
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+    nn_wrong_type(codec, name, "boolean");
+  bool flag = lua_toboolean(codec->L, -1);
+  lua_pop(codec->L, 1);
+  return flag;
 }
 
 static bool put(const nn_codec *codec, const nn_field *field, int type,
@@ -364,8 +382,9 @@ static bool put_bytes(const nn_codec *codec, const nn_field *field,
     return refuse(codec, field, ERANGE);
   if (field->kind == NN_TEXT || field->kind == NN_IFNAME) /* or the NUL alone */
     return put(codec, field, field->type, msg, text, len > 0 ? (int)len : 1);
-  int size =
-      field->kind == NN_HW ? parse_hw(text, bytes) : nn_parse_ip(text, bytes);
+  int size = field->kind == NN_HW ? parse_hw(text, bytes) : 0;
+  if (size == 0)
+    size = nn_parse_ip(text, bytes);
   if (size == 0)
     return refuse(codec, field, EINVAL);
   int type = field->type;
@@ -558,7 +577,7 @@ void nn_fields_check(const nn_codec *codec, int table,
 /* Whether the table on top has all that the one at `filter` has. */
 static bool matches(lua_State *L, int filter) {
   bool same = true;
-  if (lua_isnil(L, filter))
+  if (filter == 0 || lua_isnil(L, filter))
     return true;
   lua_pushnil(L);
   while (same && lua_next(L, filter) != 0) {
@@ -573,26 +592,46 @@ static bool matches(lua_State *L, int filter) {
   return same;
 }
 
+/* Leaves the array of the dump on top; returns ack->err. */
+static int dump_once(const nn_codec *codec, struct nl_msg *msg, nn_push *push,
+                     int filter, nn_ack *ack) {
+  lua_State *L = codec->L;
+  const struct nlmsghdr *answer;
+  lua_Integer count = 0;
+  lua_newtable(L);
+  const int list = lua_gettop(L);
+  *ack = (nn_ack){.err = nn_rtnl_send(codec->rtnl, nlmsg_hdr(msg))};
+  while (ack->err == 0 && (answer = nn_rtnl_next(codec->rtnl, ack)) != NULL) {
+    if (push(codec, answer) && matches(L, filter))
+      lua_rawseti(L, list, ++count);
+    lua_settop(L, list);
+  }
+  return ack->err;
+}
+
+int nn_dump_list(const nn_codec *codec, struct nl_msg *msg, nn_push *push,
+                 int filter, nn_ack *ack) {
+  const int top = lua_gettop(codec->L);
+  const int64_t deadline = nn_deadline(PATIENCE);
+  while (dump_once(codec, msg, push, filter, ack) == 0 &&
+         codec->rtnl->interrupted) {
+    lua_settop(codec->L, top);
+    if (nn_remaining(deadline) == 0)
+      *ack = (nn_ack){EAGAIN, "it changed whenever it was read"};
+    if (ack->err != 0)
+      break;
+  }
+  return ack->err;
+}
+
 int nn_dump(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg, nn_push *push,
             int filter) {
-  lua_State *L = codec->L;
-  const int top = lua_gettop(L);
   nn_ack ack;
-  do {
-    const struct nlmsghdr *answer;
-    lua_Integer count = 0;
-    lua_settop(L, top);
-    lua_newtable(L);
-    ack = (nn_ack){.err = nn_rtnl_send(codec->rtnl, nlmsg_hdr(msg))};
-    while (ack.err == 0 && (answer = nn_rtnl_next(codec->rtnl, &ack)) != NULL) {
-      if (push(codec, answer) && matches(L, filter))
-        lua_rawseti(L, top + 1, ++count);
-      lua_settop(L, top + 1);
-    }
-  } while (ack.err == 0 && codec->rtnl->interrupted);
+  int err = nn_dump_list(codec, msg, push, filter, &ack);
   nn_ns_done(ns);
-  if (ack.err != 0)
-    return nn_rtnl_fail(L, &ack, "%s %s", codec->what, nn_ns_label(L, 1));
+  if (err != 0)
+    return nn_rtnl_fail(codec->L, &ack, "%s %s", codec->what,
+                        nn_ns_label(codec->L, 1));
   return 1;
 }
 

@@ -23,7 +23,8 @@ enum nn_kind {
   NN_FLAG,   /* nothing, but there or not: boolean */
   NN_TEXT,   /* a string */
   NN_IFNAME, /* the name of a link: 1 to 15 bytes, no slash, colon or space */
-  NN_HW,     /* a hardware address: "52:54:00:12:34:56" */
+  NN_HW,     /* a hardware address: "52:54:00:12:34:56"; of 4 or 16
+                bytes, as tunnels have, it is an IP address */
   NN_IP,     /* of 4 or 16 bytes: "192.0.2.1"; for the latter, `detail` may be
                 another type of attribute */
   NN_LINK,   /* an u32, the index of a link: its name */
@@ -85,13 +86,27 @@ bool nn_head_write(const nn_codec *codec, const nn_field *fields, int table,
 void nn_fields_check(const nn_codec *codec, int table,
                      const nn_field *const *fields, const char *const *others);
 
+/* nil, message, errno for the value of a field that is of the right type;
+   always false. */
+bool nn_refuse(const nn_codec *codec, int err, const char *name,
+               const char *value);
+/* A Lua error for the value on top, which is of a wrong one. */
+int nn_wrong_type(const nn_codec *codec, const char *name,
+                  const char *expected);
+/* The boolean that is the field `name`; nil is false. */
+bool nn_flag_get(const nn_codec *codec, int table, const char *name);
+
 /* Pushes the table that a message of a dump tells; false, and nothing pushed,
    for one to pass over. */
 typedef bool nn_push(const nn_codec *codec, const struct nlmsghdr *msg);
-/* Sends `msg`, which asks for a dump, and returns the results of the Lua
-   function: an array of the tables, those whose fields are equal to those of
-   the table at `filter` (where false is also what is not there), or all of them
-   for nil; else nil, message, errno. Ends with nn_ns_done. */
+/* Sends `msg`, which asks for a dump, and pushes an array of the tables, those
+   whose fields are equal to those of the table at `filter` (where false is also
+   what is not there), or all of them for nil or 0. A dump that a change
+   interrupts is asked for again, but not for ever: EAGAIN. Returns ack->err. */
+int nn_dump_list(const nn_codec *codec, struct nl_msg *msg, nn_push *push,
+                 int filter, nn_ack *ack);
+/* The results of a Lua function that does so: the array, or nil, message,
+   errno. Ends with nn_ns_done. */
 int nn_dump(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg, nn_push *push,
             int filter);
 /* The same for a change: true, or nil, message, errno about the `subject`. */

@@ -164,8 +164,8 @@ static int handle_problem(lua_State *L) {
 
 nn_ns *nn_ns_arg(lua_State *L, int arg, const char *what) {
   const char *problem = type_problem(L, arg);
-  if (problem != NULL)
-    luaL_argerror(L, arg, problem);
+  if (problem != NULL) /* luaL_argerror does not always know the function */
+    luaL_error(L, "bad argument 'NS' to '%s' (%s)", what, problem);
   if (lua_type(L, arg) == LUA_TUSERDATA)
     return lua_touserdata(L, arg);
   nn_ns *ns = push_opened(L, arg, what);

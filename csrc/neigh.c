@@ -63,6 +63,8 @@ static const nn_name flags[] = {{"proxy", NTF_PROXY},
                                 {NULL, 0}};
 
 static const nn_field *const known[] = {fields, head_fields, link_field, NULL};
+static const char *const listed[] = {"index", "proxy", "router", "extern_learn",
+                                     NULL};
 
 /* --- reading ------------------------------------------------------------- */
 
@@ -121,8 +123,6 @@ listed with `{ proxy = true }` and only then, and neighbours in the states
 @treturn[2] integer errno
 */
 static int neigh_list(lua_State *L) {
-  static const char *const others[] = {"index", "proxy", "router",
-                                       "extern_learn", NULL};
   struct ndmsg head = {.ndm_family = AF_UNSPEC};
   nn_push *push = push_resolved;
   nn_codec codec;
@@ -133,7 +133,7 @@ static int neigh_list(lua_State *L) {
   if (ns == NULL)
     return 3;
   if (!lua_isnil(L, 2)) {
-    nn_fields_check(&codec, 2, known, others);
+    nn_fields_check(&codec, 2, known, listed);
     if (lua_getfield(L, 2, "state") != LUA_TNIL)
       push = push_neigh;
     lua_getfield(L, 2, "proxy");
@@ -154,16 +154,6 @@ static void need(const nn_codec *codec, int table, const char *name) {
     luaL_error(codec->L, "bad field '%s' to '%s' (string expected, got nil)",
                name, codec->what);
   lua_pop(codec->L, 1);
-}
-
-static bool get_flag(const nn_codec *codec, int table, const char *name) {
-  int type = lua_getfield(codec->L, table, name);
-  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-    luaL_error(codec->L, "bad field '%s' to '%s' (boolean expected, got %s)",
-               name, codec->what, luaL_typename(codec->L, -1));
-  bool flag = lua_toboolean(codec->L, -1);
-  lua_pop(codec->L, 1);
-  return flag;
 }
 
 /* The family is that of the address, whatever `family` says, unless it says
@@ -190,7 +180,7 @@ static bool put_neigh(const nn_codec *codec, struct nl_msg *msg,
   nlmsg_append(msg, (void *)&none, sizeof none, NLMSG_ALIGNTO);
   *head = nlmsg_data(nlmsg_hdr(msg));
   for (const nn_name *flag = flags; flag->text != NULL; flag++)
-    if (get_flag(codec, 2, flag->text))
+    if (nn_flag_get(codec, 2, flag->text))
       (*head)->ndm_flags |= (uint8_t)flag->value;
   return nn_head_write(codec, head_fields, 2, msg, *head) &&
          nn_head_write(codec, link_field, 2, msg, *head) &&
@@ -204,6 +194,42 @@ static const char *subject(lua_State *L) {
   lua_getfield(L, 2, "link");
   const char *link = luaL_tolstring(L, -1, NULL);
   return lua_pushfstring(L, "%s %s", lua_tostring(L, -3), link);
+}
+
+/* An entry is for good, unless something else is said. Without a `lladdr` the
+   kernel would refuse it too, but leave an entry that then is in the way. */
+static void put_state(const nn_codec *codec, struct ndmsg *head) {
+  if (lua_getfield(codec->L, 2, "state") == LUA_TNIL)
+    head->ndm_state = NUD_PERMANENT;
+  if (!(head->ndm_flags & NTF_PROXY) && (head->ndm_state & NUD_LLADDR) != 0)
+    need(codec, 2, "lladdr");
+}
+
+/* Sends the neighbour at 2 as a request: true, or nil, message, errno. */
+static int change(lua_State *L, const char *what, int type) {
+  static const char *const others[] = {"index",        "proxy",   "router",
+                                       "extern_learn", "replace", NULL};
+  const bool adding = type == RTM_NEWNEIGH;
+  int how = 0;
+  nn_codec codec;
+  struct ndmsg *head;
+  lua_settop(L, 2);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_ns *ns = nn_codec_open(L, what, &codec);
+  if (ns == NULL)
+    return 3;
+  nn_fields_check(&codec, 2, known, adding ? others : listed);
+  if (adding)
+    how = NLM_F_CREATE |
+          (nn_flag_get(&codec, 2, "replace") ? NLM_F_REPLACE : NLM_F_EXCL);
+  struct nl_msg *msg = nn_msg_push(L, type, how);
+  if (!put_neigh(&codec, msg, &head)) {
+    nn_ns_done(ns);
+    return 3;
+  }
+  if (adding)
+    put_state(&codec, head);
+  return nn_change(&codec, ns, msg, subject(L));
 }
 
 /***
@@ -221,29 +247,7 @@ there (`ip neigh replace`). `index`, which @{neighs} also tells, is ignored.
 ENODEV, EINVAL
 */
 static int neigh_add(lua_State *L) {
-  static const char *const others[] = {"index",        "proxy",   "router",
-                                       "extern_learn", "replace", NULL};
-  nn_codec codec;
-  struct ndmsg *head;
-  lua_settop(L, 2);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  nn_ns *ns = nn_codec_open(L, "neigh_add", &codec);
-  if (ns == NULL)
-    return 3;
-  nn_fields_check(&codec, 2, known, others);
-  int how = get_flag(&codec, 2, "replace") ? NLM_F_REPLACE : NLM_F_EXCL;
-  struct nl_msg *msg = nn_msg_push(L, RTM_NEWNEIGH, NLM_F_CREATE | how);
-  if (!put_neigh(&codec, msg, &head)) {
-    nn_ns_done(ns);
-    return 3;
-  }
-  if (lua_getfield(L, 2, "state") == LUA_TNIL)
-    head->ndm_state = NUD_PERMANENT;
-  /* the kernel would refuse it too, but leave an entry that then is in the way
-   */
-  if (!(head->ndm_flags & NTF_PROXY) && (head->ndm_state & NUD_LLADDR) != 0)
-    need(&codec, 2, "lladdr");
-  return nn_change(&codec, ns, msg, subject(L));
+  return change(L, "neigh_add", RTM_NEWNEIGH);
 }
 
 /***
@@ -258,22 +262,7 @@ Forgets a neighbour: `ip -n NAME neigh delete …`.
 @treturn[2] integer errno: ENOENT, ENODEV, EINVAL
 */
 static int neigh_delete(lua_State *L) {
-  static const char *const others[] = {"index", "proxy", "router",
-                                       "extern_learn", NULL};
-  nn_codec codec;
-  struct ndmsg *head;
-  lua_settop(L, 2);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  nn_ns *ns = nn_codec_open(L, "neigh_delete", &codec);
-  if (ns == NULL)
-    return 3;
-  nn_fields_check(&codec, 2, known, others);
-  struct nl_msg *msg = nn_msg_push(L, RTM_DELNEIGH, 0);
-  if (!put_neigh(&codec, msg, &head)) {
-    nn_ns_done(ns);
-    return 3;
-  }
-  return nn_change(&codec, ns, msg, subject(L));
+  return change(L, "neigh_delete", RTM_DELNEIGH);
 }
 
 void nn_open_neigh(lua_State *L) {

@@ -141,8 +141,9 @@ typedef struct nn_ack {
   char text[160];
 } nn_ack;
 
-nn_rtnl *nn_rtnl_push(lua_State *L);           /* closed, on the Lua stack */
-nn_rtnl *nn_rtnl_check(lua_State *L, int arg); /* open, or a Lua error */
+nn_rtnl *nn_rtnl_push(lua_State *L); /* closed, on the Lua stack */
+/* Perhaps one that is closed, on which nothing works: EBADF. */
+nn_rtnl *nn_rtnl_check(lua_State *L, int arg);
 /* In the thread's namespace; 0 or an errno. A job for nn_inside. */
 int nn_rtnl_open(void *rtnl);
 void nn_rtnl_close(nn_rtnl *rtnl);
@@ -152,7 +153,9 @@ nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns);
 /* Sends a request; 0 or an errno. */
 int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg);
 /* The next message of the answer; NULL after the last, with *ack filled. A
-   message is good until the next call. */
+   message is good until the next call. ETIMEDOUT if the kernel does not answer:
+   the socket is then closed, and that of a handle opened again when it is
+   wanted. */
 const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack);
 /* Sends a request for a change, and waits for the verdict: ack->err. */
 int nn_rtnl_change(nn_rtnl *rtnl, struct nlmsghdr *msg, nn_ack *ack);
@@ -167,6 +170,9 @@ const struct nlmsghdr *nn_rtnl_event(nn_rtnl *rtnl);
 /* As nn_fail, with the kernel's words after. */
 int nn_rtnl_fail(lua_State *L, const nn_ack *ack, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* gate.c: has the gate at `arg` wait for one more descriptor; 0 or an errno. */
+int nn_gate_add(lua_State *L, int arg, int fd, uint32_t events);
 
 /* ids.c: the id of namespace `fd` for the namespace of `rtnl`; -1 for none.
    Returns ack->err. */
@@ -185,6 +191,7 @@ void nn_open_enter(lua_State *L);
 void nn_open_ids(lua_State *L);
 void nn_open_procs(lua_State *L);
 void nn_open_spawn(lua_State *L);
+void nn_open_gate(lua_State *L);
 void nn_open_watch(lua_State *L);
 void nn_open_dir(lua_State *L);
 void nn_open_rtnl(lua_State *L);

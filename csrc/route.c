@@ -212,19 +212,6 @@ typedef struct address {
   unsigned char bytes[16];
 } address;
 
-/* nil, message, errno for a value; false. */
-static bool refuse(const nn_codec *codec, int err, const char *name,
-                   const char *value) {
-  nn_fail(codec->L, err, "%s: %s \"%s\"", codec->what, name, value);
-  return false;
-}
-
-static int wrong_type(const nn_codec *codec, const char *name,
-                      const char *expected) {
-  return luaL_error(codec->L, "bad field '%s' to '%s' (%s expected, got %s)",
-                    name, codec->what, expected, luaL_typename(codec->L, -1));
-}
-
 /* A string that the table at `table` keeps; NULL if it has none. What has a
    NUL inside is no address, and so comes out as "". */
 static const char *get_text(const nn_codec *codec, int table,
@@ -232,7 +219,7 @@ static const char *get_text(const nn_codec *codec, int table,
   size_t len;
   int type = lua_getfield(codec->L, table, name);
   if (type != LUA_TNIL && type != LUA_TSTRING)
-    wrong_type(codec, name, "string");
+    nn_wrong_type(codec, name, "string");
   const char *text =
       type == LUA_TNIL ? NULL : lua_tolstring(codec->L, -1, &len);
   if (text != NULL && strlen(text) != len)
@@ -245,15 +232,6 @@ static bool has(lua_State *L, int table, const char *name) {
   bool there = lua_getfield(L, table, name) != LUA_TNIL;
   lua_pop(L, 1);
   return there;
-}
-
-static bool get_flag(const nn_codec *codec, int table, const char *name) {
-  int type = lua_getfield(codec->L, table, name);
-  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-    wrong_type(codec, name, "boolean");
-  bool flag = lua_toboolean(codec->L, -1);
-  lua_pop(codec->L, 1);
-  return flag;
 }
 
 static bool parse_address(const char *text, address *result) {
@@ -269,7 +247,7 @@ static bool get_address(const nn_codec *codec, int table, const char *name,
   const char *text = get_text(codec, table, name);
   *result = (address){.family = AF_UNSPEC};
   return text == NULL || parse_address(text, result) ||
-         refuse(codec, EINVAL, name, text);
+         nn_refuse(codec, EINVAL, name, text);
 }
 
 /* AF_UNSPEC if the table does not tell. */
@@ -279,7 +257,7 @@ static bool get_family(const nn_codec *codec, int table, int *family) {
             : strcmp(text, "inet") == 0  ? AF_INET
             : strcmp(text, "inet6") == 0 ? AF_INET6
                                          : AF_MAX;
-  return *family != AF_MAX || refuse(codec, EINVAL, "family", text);
+  return *family != AF_MAX || nn_refuse(codec, EINVAL, "family", text);
 }
 
 /* --- listing ------------------------------------------------------------- */
@@ -365,7 +343,7 @@ static int route_get(lua_State *L) {
   if (ns == NULL)
     return 3;
   if (strlen(text) != len || !parse_address(text, &to)) {
-    refuse(&codec, EINVAL, "address", text);
+    nn_refuse(&codec, EINVAL, "address", text);
     nn_ns_done(ns);
     return 3;
   }
@@ -415,10 +393,11 @@ static bool put_via(const nn_codec *codec, const address *via, int family,
 static bool get_weight(const nn_codec *codec, int table, unsigned char *hops) {
   int type = lua_getfield(codec->L, table, "weight");
   if (type != LUA_TNIL && type != LUA_TNUMBER)
-    wrong_type(codec, "weight", "integer");
+    nn_wrong_type(codec, "weight", "integer");
   lua_Integer weight = type == LUA_TNIL ? 1 : lua_tointeger(codec->L, -1);
   if (weight < 1 || weight > 256)
-    return refuse(codec, ERANGE, "weight", luaL_tolstring(codec->L, -1, NULL));
+    return nn_refuse(codec, ERANGE, "weight",
+                     luaL_tolstring(codec->L, -1, NULL));
   *hops = (unsigned char)(weight - 1);
   lua_pop(codec->L, 1);
   return true;
@@ -436,7 +415,7 @@ static bool put_hop(const nn_codec *codec, int family, struct nl_msg *msg) {
   if (head == NULL)
     return too_large(codec);
   *head = (struct rtnexthop){.rtnh_flags = 0};
-  if (get_flag(codec, table, "onlink"))
+  if (nn_flag_get(codec, table, "onlink"))
     head->rtnh_flags |= RTNH_F_ONLINK;
   if (!nn_head_write(codec, hop_fields, table, msg, head) ||
       !get_weight(codec, table, &head->rtnh_hops) ||
@@ -452,7 +431,7 @@ static bool put_hop(const nn_codec *codec, int family, struct nl_msg *msg) {
 static lua_Integer push_nexthops(const nn_codec *codec, int table) {
   int type = lua_getfield(codec->L, table, "nexthops");
   if (type != LUA_TNIL && type != LUA_TTABLE)
-    wrong_type(codec, "nexthops", "table");
+    nn_wrong_type(codec, "nexthops", "table");
   lua_Integer count =
       type == LUA_TNIL ? 0 : (lua_Integer)lua_rawlen(codec->L, -1);
   for (lua_Integer i = 1; i <= count; i++) {
@@ -472,7 +451,7 @@ static bool put_hops(const nn_codec *codec, int table, int family,
   if (lua_isnil(codec->L, -1))
     return true;
   if (count == 0)
-    return refuse(codec, EINVAL, "nexthops", "{}");
+    return nn_refuse(codec, EINVAL, "nexthops", "{}");
   struct nlattr *hops = nla_nest_start(msg, RTA_MULTIPATH);
   if (hops == NULL)
     return too_large(codec);
@@ -523,14 +502,14 @@ static bool put_addresses(const nn_codec *codec, int table, struct nl_msg *msg,
   const char *prefix = get_text(codec, table, "to");
   if (prefix == NULL) {
     lua_pushnil(codec->L);
-    return wrong_type(codec, "to", "string");
+    return nn_wrong_type(codec, "to", "string");
   }
   /* the default route is of no family */
   int err = strcmp(prefix, "default") != 0
                 ? nn_parse_prefix(prefix, strlen(prefix), &to)
                 : 0;
   if (err != 0)
-    return refuse(codec, err, "to", prefix);
+    return nn_refuse(codec, err, "to", prefix);
   head->rtm_dst_len = (unsigned char)to.len;
   if (!get_family(codec, table, &family) ||
       !get_address(codec, table, "src", &src) ||
@@ -544,9 +523,9 @@ static bool put_addresses(const nn_codec *codec, int table, struct nl_msg *msg,
     family = AF_INET;
   head->rtm_family = (unsigned char)family;
   if (to.family != AF_UNSPEC && to.family != family)
-    return refuse(codec, EINVAL, "to", prefix);
+    return nn_refuse(codec, EINVAL, "to", prefix);
   if (src.family != AF_UNSPEC && src.family != family)
-    return refuse(codec, EINVAL, "src", get_text(codec, table, "src"));
+    return nn_refuse(codec, EINVAL, "src", get_text(codec, table, "src"));
   if (to.size != 0)
     nla_put(msg, RTA_DST, to.size, to.bytes);
   if (src.size != 0)
@@ -594,7 +573,7 @@ static int change(lua_State *L, const char *what, int type, int flags) {
   struct nl_msg *msg = nn_msg_push(L, type, flags);
   nlmsg_append(msg, (void *)&start, sizeof start, NLMSG_ALIGNTO);
   struct rtmsg *head = nlmsg_data(nlmsg_hdr(msg));
-  if (get_flag(&codec, 2, "onlink"))
+  if (nn_flag_get(&codec, 2, "onlink"))
     head->rtm_flags |= RTNH_F_ONLINK;
   bool ok = put_addresses(&codec, 2, msg, head) &&
             nn_head_write(&codec, head_fields, 2, msg, head) &&

@@ -5,6 +5,7 @@
    EADDRINUSE), does not read extended acks, copies every message, and makes
    twice the system calls for a socket. */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,25 +24,27 @@
 /* The largest datagram that the kernel makes for a dump; it makes them this
    large only for one who has shown that he can take them. */
 #define BUFFER 32768
+#define PATIENCE 5000 /* milliseconds without an answer */
 
 nn_rtnl *nn_rtnl_push(lua_State *L) {
   nn_rtnl *rtnl = lua_newuserdata(L, sizeof *rtnl);
   memset(rtnl, 0, sizeof *rtnl);
   rtnl->fd = -1;
+  rtnl->done = true;
   luaL_setmetatable(L, TYPE);
   return rtnl;
 }
 
 nn_rtnl *nn_rtnl_check(lua_State *L, int arg) {
-  nn_rtnl *rtnl = luaL_checkudata(L, arg, TYPE);
-  luaL_argcheck(L, rtnl->fd >= 0, arg, "socket is closed");
-  return rtnl;
+  return luaL_checkudata(L, arg, TYPE);
 }
 
 void nn_rtnl_close(nn_rtnl *rtnl) {
   nn_close(&rtnl->fd);
   free(rtnl->buffer);
   rtnl->buffer = NULL;
+  rtnl->left = 0;
+  rtnl->done = true;
 }
 
 int nn_rtnl_open(void *arg) {
@@ -117,9 +120,8 @@ static void read_ack(const struct nlmsghdr *msg, nn_ack *ack) {
     nla_strlcpy(ack->text, words, sizeof ack->text);
 }
 
-/* Receives one datagram, and sets the cursor to its start; its
-   length, or -errno. It never waits: rtnetlink has answered by the time that a
-   request is sent, and goes on with a dump when it is received. */
+/* Receives one datagram, and sets the cursor to its start; its length, or
+   -errno. It never waits. */
 static int receive(nn_rtnl *rtnl) {
   ssize_t n;
   do
@@ -134,16 +136,41 @@ static int receive(nn_rtnl *rtnl) {
   return rtnl->left = (int)n;
 }
 
+/* The same for an answer. rtnetlink has answered by the time that a request is
+   sent, and goes on with a dump when it is received, so that there is hardly
+   ever something to wait for. A socket on which nothing comes is closed: what
+   comes late is not to be waited for again. */
+static int receive_answer(nn_rtnl *rtnl) {
+  struct pollfd ready = {.fd = rtnl->fd, .events = POLLIN};
+  int len = receive(rtnl);
+  if (len != -EAGAIN)
+    return len;
+  for (int64_t deadline = nn_deadline(PATIENCE); len == -EAGAIN;) {
+    const int left = nn_remaining(deadline);
+    if (left == 0) {
+      nn_rtnl_close(rtnl);
+      return -ETIMEDOUT;
+    }
+    poll(&ready, 1, left);
+    len = receive(rtnl);
+  }
+  return len;
+}
+
 int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg) {
+  nn_ack ignored;
+  /* what a Lua error has left; the kernel makes one dump at a time */
+  while (nn_rtnl_next(rtnl, &ignored) != NULL)
+    ;
   /* a question has one answer; a dump ends with DONE, a change with an ack */
   rtnl->single = !(msg->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP));
-  rtnl->done = false;
   rtnl->left = 0;
   rtnl->datagrams = 0;
   rtnl->interrupted = false;
   msg->nlmsg_flags |= NLM_F_REQUEST;
   msg->nlmsg_seq = ++rtnl->seq;
-  return send(rtnl->fd, msg, msg->nlmsg_len, 0) < 0 ? errno : 0;
+  rtnl->done = send(rtnl->fd, msg, msg->nlmsg_len, 0) < 0;
+  return rtnl->done ? errno : 0;
 }
 
 const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
@@ -152,7 +179,7 @@ const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
   while (!rtnl->done) {
     struct nlmsghdr *msg = rtnl->cursor;
     if (!nlmsg_ok(msg, rtnl->left)) {
-      int len = receive(rtnl);
+      int len = receive_answer(rtnl);
       if (len < 0) {
         ack->err = -len;
         rtnl->done = true;

@@ -198,18 +198,6 @@ static int rule_list(lua_State *L) {
 
 /* --- writing ------------------------------------------------------------- */
 
-static bool refuse(const nn_codec *codec, int err, const char *name,
-                   const char *text) {
-  nn_fail(codec->L, err, "%s: %s \"%s\"", codec->what, name, text);
-  return false;
-}
-
-static int wrong_type(const nn_codec *codec, const char *name,
-                      const char *expected) {
-  return luaL_error(codec->L, "bad field '%s' to '%s' (%s expected, got %s)",
-                    name, codec->what, expected, luaL_typename(codec->L, -1));
-}
-
 /* The prefix in the field `name`, whose family is that of the rule. */
 static bool put_prefix(const nn_codec *codec, const char *name, int type,
                        struct nl_msg *msg, struct fib_rule_hdr *head,
@@ -221,7 +209,7 @@ static bool put_prefix(const nn_codec *codec, const char *name, int type,
   if (is == LUA_TNIL)
     return true;
   if (is != LUA_TSTRING)
-    wrong_type(codec, name, "string");
+    nn_wrong_type(codec, name, "string");
   const char *text = lua_tolstring(L, -1, &size);
   if (size == 3 && strcmp(text, "all") == 0)
     return true;
@@ -229,7 +217,7 @@ static bool put_prefix(const nn_codec *codec, const char *name, int type,
   if (err == 0 && head->family != AF_UNSPEC && head->family != prefix.family)
     err = EINVAL;
   if (err != 0)
-    return refuse(codec, err, name, text);
+    return nn_refuse(codec, err, name, text);
   head->family = (uint8_t)prefix.family;
   *len = (uint8_t)prefix.len;
   return prefix.len == 0 || nla_put(msg, type, prefix.size, prefix.bytes) == 0;
@@ -257,15 +245,15 @@ static bool put_mark(const nn_codec *codec, struct nl_msg *msg) {
   if (is == LUA_TNIL || is == LUA_TNUMBER)
     return nn_fields_write(codec, as_number, 2, msg);
   if (is != LUA_TSTRING)
-    wrong_type(codec, "fwmark", "integer or string");
+    nn_wrong_type(codec, "fwmark", "integer or string");
   const char *text = lua_tolstring(L, -1, &len), *slash = strchr(text, '/');
   if (!parse_mark(text, slash != NULL ? slash : text + len, &mark) ||
       (slash != NULL && !parse_mark(slash + 1, text + len, &mask)))
-    return refuse(codec, EINVAL, "fwmark", text);
+    return nn_refuse(codec, EINVAL, "fwmark", text);
   if (slash == NULL)
     return nla_put_u32(msg, FRA_FWMARK, mark) == 0;
   if (lua_getfield(L, 2, "fwmask") != LUA_TNIL)
-    return refuse(codec, EINVAL, "fwmark", text);
+    return nn_refuse(codec, EINVAL, "fwmark", text);
   return nla_put_u32(msg, FRA_FWMARK, mark) == 0 &&
          nla_put_u32(msg, FRA_FWMASK, mask) == 0;
 }
@@ -274,10 +262,7 @@ static bool put_mark(const nn_codec *codec, struct nl_msg *msg) {
 static bool put_flags(const nn_codec *codec, struct nl_msg *msg,
                       struct fib_rule_hdr *head) {
   lua_State *L = codec->L;
-  int is = lua_getfield(L, 2, "invert");
-  if (is != LUA_TNIL && is != LUA_TBOOLEAN)
-    wrong_type(codec, "invert", "boolean");
-  if (lua_toboolean(L, -1))
+  if (nn_flag_get(codec, 2, "invert"))
     head->flags |= FIB_RULE_INVERT;
   if (lua_getfield(L, 2, "l3mdev") == LUA_TBOOLEAN && !lua_toboolean(L, -1))
     return true;
@@ -314,44 +299,6 @@ static const char *subject(lua_State *L) {
   return *text != '\0' ? text : "a rule";
 }
 
-/***
-Adds a policy rule: `ip -n NAME rule add …`.
-@function rule_add
-@param NS
-@tparam table rule `from`, `to`, `fwmark` (an integer, or with a mask
-`"1/0xff"`), `iif`, `oif`, `table` (by default `"main"`), `priority` (by default
-before all others but the first), and whatever else @{rules} tells; `family` is
-by default that of the addresses, or `inet`. That a link or a target is not
-there is for the kernel to find out: what @{rules} tells of it is ignored.
-@treturn[1] boolean true
-@return[2] nil
-@treturn[2] string message
-@treturn[2] integer errno: EEXIST, EINVAL
-*/
-static int rule_add(lua_State *L) {
-  nn_codec codec;
-  struct fib_rule_hdr *head;
-  lua_settop(L, 2);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  nn_ns *ns = nn_codec_open(L, "rule_add", &codec);
-  if (ns == NULL)
-    return 3;
-  check(&codec, 2);
-  struct nl_msg *msg = nn_msg_push(L, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
-  if (!put_rule(&codec, msg, &head)) {
-    nn_ns_done(ns);
-    return 3;
-  }
-  if (head->action == FR_ACT_UNSPEC)
-    head->action = FR_ACT_TO_TBL;
-  /* without one the kernel takes a table that is empty */
-  if (head->action == FR_ACT_TO_TBL &&
-      lua_getfield(L, 2, "table") == LUA_TNIL &&
-      nlmsg_find_attr(nlmsg_hdr(msg), sizeof *head, FRA_L3MDEV) == NULL)
-    head->table = RT_TABLE_MAIN;
-  return nn_change(&codec, ns, msg, subject(L));
-}
-
 /* Whether the kernel, in search of a rule, compares it with this attribute. */
 static bool tells(const struct nlattr *attr) {
   const char *bytes = nla_data(attr);
@@ -383,6 +330,59 @@ static bool tells_any(struct nl_msg *msg, const struct fib_rule_hdr *head) {
   return any;
 }
 
+/* What the kernel would take for a table that is empty. */
+static void put_defaults(lua_State *L, struct nl_msg *msg,
+                         struct fib_rule_hdr *head) {
+  if (head->action == FR_ACT_UNSPEC)
+    head->action = FR_ACT_TO_TBL;
+  if (head->action == FR_ACT_TO_TBL &&
+      lua_getfield(L, 2, "table") == LUA_TNIL &&
+      nlmsg_find_attr(nlmsg_hdr(msg), sizeof *head, FRA_L3MDEV) == NULL)
+    head->table = RT_TABLE_MAIN;
+}
+
+/* Sends the rule at 2 as a request: true, or nil, message, errno. */
+static int change(lua_State *L, const char *what, int type, int how) {
+  nn_codec codec;
+  struct fib_rule_hdr *head;
+  lua_settop(L, 2);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_ns *ns = nn_codec_open(L, what, &codec);
+  if (ns == NULL)
+    return 3;
+  check(&codec, 2);
+  struct nl_msg *msg = nn_msg_push(L, type, how);
+  bool ok = put_rule(&codec, msg, &head);
+  if (ok && type == RTM_NEWRULE) {
+    put_defaults(L, msg, head);
+  } else if (ok && !tells_any(msg, head)) {
+    nn_fail(L, EINVAL, "%s: any rule", what);
+    ok = false;
+  }
+  if (ok)
+    return nn_change(&codec, ns, msg, subject(L));
+  nn_ns_done(ns);
+  return 3;
+}
+
+/***
+Adds a policy rule: `ip -n NAME rule add …`.
+@function rule_add
+@param NS
+@tparam table rule `from`, `to`, `fwmark` (an integer, or with a mask
+`"1/0xff"`), `iif`, `oif`, `table` (by default `"main"`), `priority` (by default
+before all others but the first), and whatever else @{rules} tells; `family` is
+by default that of the addresses, or `inet`. That a link or a target is not
+there is for the kernel to find out: what @{rules} tells of it is ignored.
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: EEXIST, EINVAL
+*/
+static int rule_add(lua_State *L) {
+  return change(L, "rule_add", RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+}
+
 /***
 Takes away the first policy rule that is as told: `ip -n NAME rule delete …`.
 @function rule_delete
@@ -396,24 +396,7 @@ says nothing (`"all"`, a `fwmark` of 0), agrees with every rule, and so do
 @treturn[2] integer errno: ENOENT; EINVAL if every rule would agree
 */
 static int rule_delete(lua_State *L) {
-  nn_codec codec;
-  struct fib_rule_hdr *head;
-  lua_settop(L, 2);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  nn_ns *ns = nn_codec_open(L, "rule_delete", &codec);
-  if (ns == NULL)
-    return 3;
-  check(&codec, 2);
-  struct nl_msg *msg = nn_msg_push(L, RTM_DELRULE, 0);
-  if (!put_rule(&codec, msg, &head)) {
-    nn_ns_done(ns);
-    return 3;
-  }
-  if (!tells_any(msg, head)) {
-    nn_ns_done(ns);
-    return nn_fail(L, EINVAL, "rule_delete %s: any rule", nn_ns_label(L, 1));
-  }
-  return nn_change(&codec, ns, msg, subject(L));
+  return change(L, "rule_delete", RTM_DELRULE, 0);
 }
 
 void nn_open_rule(lua_State *L) {

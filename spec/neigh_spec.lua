@@ -184,6 +184,44 @@ describe("neighbours", function()
     end
   end)
 
+  for kind, case in pairs {
+    gre = { "local 192.0.2.1", "10.0.0.9", "192.0.2.9" },
+    ip6gre = { "local 2001:db8::1", "2001:db8:1::9", "2001:db8::9" },
+  } do
+    it("have IP addresses for hardware's behind a tunnel, " .. kind, function()
+      local options, dst, lladdr = table.unpack(case)
+      local output, code =
+        t.sh("ip -n %s link add g0 type %s %s key 1", name, kind, options)
+      if output:find "Unknown device type" then
+        print("\nskipped: this kernel has no " .. kind)
+        return pending("this kernel has no " .. kind)
+      end
+      assert.equal(0, code, output)
+      t.must("ip -n %s link set g0 up", name)
+      assert(ns:neigh_add { dst = dst, link = "g0", lladdr = lladdr })
+      local theirs = json.decode(t.must("ip -n %s -j neigh show dev g0 %s",
+        name, dst))
+      assert.equal(lladdr, theirs[1].lladdr)
+      assert.same({ "PERMANENT" }, theirs[1].state)
+      local list = ns:neighs { link = "g0", dst = dst }
+      assert.equal(lladdr, list[1].lladdr)
+      assert(ns:neigh_delete(list[1]))
+      assert(ns:neigh_add(list[1]))
+      assert.same(list, ns:neighs { link = "g0", dst = dst })
+      t.must("ip -n %s link delete g0", name)
+    end)
+  end
+
+  it("are refused a hardware address that is too short for the link",
+    function()
+      local nothing, message, code = ns:neigh_add { dst = "10.0.0.2",
+        link = "e0", lladdr = "192.0.2.9" }
+      assert.is_nil(nothing)
+      assert.matches("^neigh_add .*: 10.0.0.2 e0: Invalid argument", message)
+      assert.equal(errno.EINVAL, code)
+      assert.same({}, by_ip(name))
+    end)
+
   it("are replaced only if that is asked for", function()
     local neigh = { dst = "10.0.0.2", link = "e0", lladdr = LLADDR }
     assert.is_true(ns:neigh_add(neigh))
