@@ -40,6 +40,7 @@ build = {
         "csrc/enter.c",
         "csrc/events.c",
         "csrc/fields.c",
+        "csrc/gate.c",
         "csrc/handle.c",
         "csrc/ids.c",
         "csrc/lifeline.c",

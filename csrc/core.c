@@ -56,6 +56,7 @@ NN_MODULE int luaopen_netns_core(lua_State *L) {
   nn_open_list(L);
   nn_open_procs(L);
   nn_open_spawn(L);
+  nn_open_gate(L);
   nn_open_watch(L);
   nn_open_link(L);
   nn_open_tun(L);

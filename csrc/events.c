@@ -7,10 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <netlink/msg.h>
 
@@ -70,7 +67,7 @@ static size_t subject_of(const struct nlmsghdr *msg) {
 /* --- events -------------------------------------------------------------- */
 
 /* core.net_listen(rtnl, what, "link"|"addr"|"route"…): subscribes to what
-   happens to them from now on. */
+   happens to them from now on; the descriptor to poll. */
 static int net_listen(lua_State *L) {
   nn_rtnl *rtnl = nn_rtnl_check(L, 1);
   const char *what = luaL_checkstring(L, 2);
@@ -84,7 +81,7 @@ static int net_listen(lua_State *L) {
                      sizeof groups[i]) != 0)
         return nn_fail(L, errno, "%s", what);
   }
-  lua_pushboolean(L, true);
+  lua_pushinteger(L, rtnl->fd);
   return 1;
 }
 
@@ -169,95 +166,13 @@ static int net_look(lua_State *L) {
    are. */
 static int net_scan(lua_State *L) {
   const nn_codec codec = {L, nn_rtnl_check(L, 1), luaL_checkstring(L, 2)};
-  const size_t which = (size_t)luaL_checkoption(L, 3, NULL, names);
-  const subject *about = &subjects[which];
+  const subject *about = &subjects[luaL_checkoption(L, 3, NULL, names)];
   nn_ack ack;
   struct nl_msg *request = nn_msg_push(L, about->get, NLM_F_DUMP);
   nlmsg_reserve(request, about->head, NLMSG_ALIGNTO); /* all zero */
-  const int top = lua_gettop(L);
-  do {
-    const struct nlmsghdr *msg;
-    lua_Integer n = 0;
-    lua_settop(L, top);
-    lua_newtable(L);
-    ack = (nn_ack){.err = nn_rtnl_send(codec.rtnl, nlmsg_hdr(request))};
-    while (ack.err == 0 && (msg = nn_rtnl_next(codec.rtnl, &ack)) != NULL)
-      if (subject_of(msg) == which && about->push(&codec, msg))
-        lua_rawseti(L, -2, ++n);
-  } while (ack.err == 0 && codec.rtnl->interrupted);
-  return ack.err == 0 ? 1 : nn_rtnl_fail(L, &ack, "%s", codec.what);
-}
-
-/* --- one descriptor ------------------------------------------------------ */
-
-#define GATE "netns.gate"
-
-/* What a monitor is waited for by. Both are -1 when closed. */
-typedef struct nn_gate {
-  int epoll;   /* the socket, and */
-  int pending; /* an eventfd, readable while events are kept in Lua */
-} nn_gate;
-
-static nn_gate *check_gate(lua_State *L) {
-  nn_gate *gate = luaL_checkudata(L, 1, GATE);
-  luaL_argcheck(L, gate->epoll >= 0, 1, "monitor is closed");
-  return gate;
-}
-
-static int gate_close(lua_State *L) {
-  nn_gate *gate = luaL_checkudata(L, 1, GATE);
-  nn_close(&gate->epoll);
-  nn_close(&gate->pending);
-  return 0;
-}
-
-static bool add_source(const nn_gate *gate, int fd) {
-  struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-  return fd >= 0 && epoll_ctl(gate->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-/* core.net_gate(rtnl, what) */
-static int gate_open(lua_State *L) {
-  const nn_rtnl *rtnl = nn_rtnl_check(L, 1);
-  const char *what = luaL_checkstring(L, 2);
-  nn_gate *gate = lua_newuserdata(L, sizeof *gate);
-  *gate = (nn_gate){-1, -1};
-  luaL_setmetatable(L, GATE);
-  gate->epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (gate->epoll >= 0)
-    gate->pending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (add_source(gate, gate->pending) && add_source(gate, rtnl->fd))
-    return 1;
-  int err = errno;
-  nn_close(&gate->epoll);
-  nn_close(&gate->pending);
-  return nn_fail(L, err, "%s", what);
-}
-
-static int gate_fd(lua_State *L) {
-  lua_pushinteger(L, check_gate(L)->epoll);
-  return 1;
-}
-
-/* gate:wait(timeout): until there may be events, the time is over, or a signal
-   comes. */
-static int gate_wait(lua_State *L) {
-  struct epoll_event event;
-  const nn_gate *gate = check_gate(L);
-  epoll_wait(gate->epoll, &event, 1, nn_opttimeout(L, 2));
-  return 0;
-}
-
-/* gate:pending(boolean): whether the descriptor is to be readable although the
-   socket is read. */
-static int gate_pending(lua_State *L) {
-  const nn_gate *gate = check_gate(L);
-  uint64_t value = 1;
-  ssize_t ignored = lua_toboolean(L, 2)
-                        ? write(gate->pending, &value, sizeof value)
-                        : read(gate->pending, &value, sizeof value);
-  (void)ignored; /* EAGAIN: it was so already */
-  return 0;
+  return nn_dump_list(&codec, request, about->push, 0, &ack) == 0
+             ? 1
+             : nn_rtnl_fail(L, &ack, "%s", codec.what);
 }
 
 /* core.prefix(text): an address as the kernel's are written here, and the
@@ -279,17 +194,12 @@ static int parse_prefix(lua_State *L) {
 }
 
 void nn_open_events(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"net_listen", net_listen}, {"net_wait", net_wait},
-      {"net_events", net_events}, {"net_scan", net_scan},
-      {"net_look", net_look},     {"net_gate", gate_open},
-      {"prefix", parse_prefix},   {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"fd", gate_fd},
-                                     {"wait", gate_wait},
-                                     {"pending", gate_pending},
-                                     {"close", gate_close},
-                                     {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", gate_close}, {NULL, NULL}};
-  nn_newtype(L, GATE, methods, meta);
+  static const luaL_Reg functions[] = {{"net_listen", net_listen},
+                                       {"net_wait", net_wait},
+                                       {"net_events", net_events},
+                                       {"net_scan", net_scan},
+                                       {"net_look", net_look},
+                                       {"prefix", parse_prefix},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

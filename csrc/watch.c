@@ -1,13 +1,12 @@
-/* watch.c - the sources of a monitor's events, each read without blocking, and
-   one descriptor to wait for all of them. What the events mean together is
-   made out in lua/netns/monitor.lua. */
+/* watch.c - what tells a monitor of the names, each source read without
+   blocking when its gate says so. What the events mean together is made out in
+   lua/netns/monitor.lua. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -21,11 +20,9 @@
 
 /* All descriptors are -1 when closed. */
 typedef struct nn_watch {
-  int epoll;   /* what the others are in */
   int inotify; /* files of the directory */
   int mounts;  /* fanotify on the mount namespace, or mountinfo */
   int changes; /* without fanotify: mountinfo once more, see watch_mounts */
-  int pending; /* an eventfd, readable while events are kept in Lua */
   bool fanotify;
   int wd; /* of the directory, or of its parent while it is not there */
   bool parent;
@@ -35,21 +32,12 @@ static void close_watch(nn_watch *watch) {
   nn_close(&watch->inotify);
   nn_close(&watch->mounts);
   nn_close(&watch->changes);
-  nn_close(&watch->pending);
-  nn_close(&watch->epoll);
 }
 
 static nn_watch *check_watch(lua_State *L) {
   nn_watch *watch = luaL_checkudata(L, 1, TYPE);
-  luaL_argcheck(L, watch->epoll >= 0, 1, "monitor is closed");
+  luaL_argcheck(L, watch->inotify >= 0, 1, "monitor is closed");
   return watch;
-}
-
-static int add_source(nn_watch *watch, int fd, uint32_t events) {
-  struct epoll_event event = {.events = events, .data.fd = fd};
-  if (fd < 0)
-    return errno;
-  return epoll_ctl(watch->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
 }
 
 /* Where the kernel has events of a mount namespace (6.15) they say which mount
@@ -89,19 +77,13 @@ static int watch_dir(nn_watch *watch, bool *changed) {
   return 0;
 }
 
-/* core.watch(fanotify): `fanotify` false asks for the way of older kernels. */
-static int watch_open(lua_State *L) {
-  bool changed = false, fanotify = lua_toboolean(L, 1);
-  nn_watch *watch = lua_newuserdata(L, sizeof *watch);
-  *watch = (nn_watch){-1, -1, -1, -1, -1, false, -1, false};
-  luaL_setmetatable(L, TYPE);
-  int err = 0;
-  if ((watch->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0)
-    err = errno;
-  if (err == 0) {
-    watch->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    err = add_source(watch, watch->inotify, EPOLLIN);
-  }
+/* Opens the sources, and has the gate at `arg` wait for them; 0 or an errno. */
+static int open_sources(lua_State *L, int arg, nn_watch *watch, bool fanotify) {
+  bool changed = false;
+  watch->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  if (watch->inotify < 0)
+    return errno;
+  int err = nn_gate_add(L, arg, watch->inotify, EPOLLIN);
   if (err == 0 && fanotify) {
     watch->mounts = open_fanotify();
     watch->fanotify = watch->mounts >= 0;
@@ -109,59 +91,26 @@ static int watch_open(lua_State *L) {
   if (err == 0 && !watch->fanotify) {
     watch->mounts = open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
     watch->changes = open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
-    if (watch->changes < 0)
+    if (watch->mounts < 0 || watch->changes < 0)
       err = errno;
   }
   if (err == 0)
-    err =
-        add_source(watch, watch->mounts, watch->fanotify ? EPOLLIN : EPOLLPRI);
-  if (err == 0) {
-    watch->pending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    err = add_source(watch, watch->pending, EPOLLIN);
-  }
-  if (err == 0)
-    err = watch_dir(watch, &changed);
+    err = nn_gate_add(L, arg, watch->mounts,
+                      watch->fanotify ? EPOLLIN : EPOLLPRI);
+  return err != 0 ? err : watch_dir(watch, &changed);
+}
+
+/* core.watch(gate, fanotify): `fanotify` false asks for the way of older
+   kernels. */
+static int watch_open(lua_State *L) {
+  nn_watch *watch = lua_newuserdata(L, sizeof *watch);
+  *watch = (nn_watch){-1, -1, -1, false, -1, false};
+  luaL_setmetatable(L, TYPE);
+  int err = open_sources(L, 1, watch, lua_toboolean(L, 2));
   if (err == 0)
     return 1;
   close_watch(watch);
   return nn_fail(L, err, "monitor " NN_RUN_DIR);
-}
-
-static int watch_fd(lua_State *L) {
-  lua_pushinteger(L, check_watch(L)->epoll);
-  return 1;
-}
-
-/* watch:add(fd): one more descriptor to wait for. */
-static int watch_add(lua_State *L) {
-  nn_watch *watch = check_watch(L);
-  int err = add_source(watch, (int)luaL_checkinteger(L, 2), EPOLLIN);
-  if (err != 0)
-    return nn_fail(L, err, "monitor");
-  lua_pushboolean(L, true);
-  return 1;
-}
-
-/* watch:wait(timeout): true if there may be events, false if the time was over
-   or a signal came, for whose handlers the caller's loop gives Lua a turn. */
-static int watch_wait(lua_State *L) {
-  struct epoll_event event;
-  nn_watch *watch = check_watch(L);
-  int n = epoll_wait(watch->epoll, &event, 1, nn_opttimeout(L, 2));
-  lua_pushboolean(L, n > 0);
-  return 1;
-}
-
-/* watch:pending(boolean): whether the descriptor is to be readable although
-   all sources are read. */
-static int watch_pending(lua_State *L) {
-  nn_watch *watch = check_watch(L);
-  uint64_t value = 1;
-  ssize_t ignored = lua_toboolean(L, 2)
-                        ? write(watch->pending, &value, sizeof value)
-                        : read(watch->pending, &value, sizeof value);
-  (void)ignored; /* EAGAIN: it was so already */
-  return 0;
 }
 
 /* watch:follow(): watches the directory of names that is there now. True if
@@ -305,11 +254,7 @@ static int watch_close(lua_State *L) {
 void nn_open_watch(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"watch", watch_open}, {"mount_of", watch_mount_of}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"fd", watch_fd},
-                                     {"add", watch_add},
-                                     {"wait", watch_wait},
-                                     {"pending", watch_pending},
-                                     {"follow", watch_follow},
+  static const luaL_Reg methods[] = {{"follow", watch_follow},
                                      {"files", watch_files},
                                      {"mounts", watch_mounts},
                                      {"close", watch_close},

@@ -20,13 +20,15 @@ end
 local ways = { fanotify = true, mountinfo = false }
 
 local function has_fanotify()
-  local watch = assert(core.watch(true))
+  local gate = assert(core.gate "test")
+  local watch = assert(core.watch(gate, true))
   local found = false
   for _, fd in ipairs(core.readdir "/proc/self/fd") do
     local link = core.readlink("/proc/self/fd/" .. fd) or ""
     found = found or link:find "fanotify" ~= nil
   end
   watch:close()
+  gate:close()
   return found
 end
 
@@ -41,7 +43,7 @@ for way, fanotify in pairs(ways) do
           return pending "the kernel has no fanotify events of mounts (6.15)"
         end
         local watch = core.watch
-        core.watch = function() return watch(fanotify) end
+        core.watch = function(gate) return watch(gate, fanotify) end
         local ok, mon = pcall(netns.monitor, opts)
         core.watch = watch
         assert(ok, mon)
@@ -168,7 +170,7 @@ for way, fanotify in pairs(ways) do
     test("misses nothing that happens while it reads", nil, function(mon)
       -- a name comes and goes between the reading of files and of mounts
       local name = t.name()
-      local sources = getmetatable(mon.gate).__index
+      local sources = getmetatable(mon.watch).__index
       local files = sources.files
       sources.files = function(watch)
         sources.files = files
@@ -253,13 +255,14 @@ for way, fanotify in pairs(ways) do
     test("is one descriptor to poll, readable while there are events",
       { ids = true }, function(mon)
         -- polled by another epoll set, whose own sources are read first
-        local outer = core.watch(fanotify)
-        assert(outer:add(mon:fd()))
+        local outer = core.gate "test"
+        local sources = core.watch(outer, fanotify)
+        assert(outer:add(mon:fd(), "test"))
         local function readable()
           local result
           for _ = 1, 3 do
-            outer:files()
-            outer:mounts()
+            sources:files()
+            sources:mounts()
             result = outer:wait(0)
           end
           return result
@@ -276,6 +279,7 @@ for way, fanotify in pairs(ways) do
         assert.is_false(readable())
         netns.all.delete()
         assert.equal(2, #events(mon))
+        sources:close()
         outer:close()
       end)
 
@@ -299,7 +303,7 @@ for way, fanotify in pairs(ways) do
           local netns = require "netns"
           local core = require "netns.core"
           local watch = core.watch
-          core.watch = function() return watch(%s) end
+          core.watch = function(gate) return watch(gate, %s) end
           local mon = assert(netns.monitor { timeout = 0.3 })
           os.execute "ip netns add first"
           for event in mon do print(event.action, event.name) end

@@ -172,7 +172,7 @@ end
 -- Reads the sources of names. The files first: what was mounted on a file that
 -- is reported gone was mounted, and unmounted, before that.
 local function read_names(self)
-  local watch = self.gate
+  local watch = self.watch
   local list = watch:files()
   local mounted, unmounted, lost = watch:mounts()
   local moved = false
@@ -293,6 +293,7 @@ end
 -- @treturn boolean true
 function Monitor:close()
   self.gate:close()
+  if self.watch then self.watch:close() end
   if self.listener then self.listener:close() end
   if self.query then self.query:close() end
   return true
@@ -313,13 +314,15 @@ local function open_ids(self)
   if not self.query then return nil, message, errno end
   fd, message, errno = core.id_listen(self.listener)
   if not fd then return nil, message, errno end
-  return self.gate:add(fd)
+  return self.gate:add(fd, "monitor")
 end
 
 -- Watches first and looks then, so that there is no gap between the two.
 local function start(self, opts)
-  local ok, message, errno = true, nil, nil
-  if opts.ids then ok, message, errno = open_ids(self) end
+  local ok, message, errno
+  self.watch, message, errno = core.watch(self.gate, true)
+  ok = self.watch
+  if ok and opts.ids then ok, message, errno = open_ids(self) end
   if ok then ok, message, errno = scan_names(self) end
   if ok and opts.ids then ok, message, errno = scan_ids(self) end
   if not ok then return nil, message, errno end
@@ -340,10 +343,10 @@ end
 -- @treturn[2] integer errno
 return function(opts)
   opts = check.options("monitor", opts, OPTIONS)
-  local watch, message, errno = core.watch(true)
-  if not watch then return nil, message, errno end
+  local gate, message, errno = core.gate "monitor"
+  if not gate then return nil, message, errno end
   local self = queue.init(setmetatable({
-    gate = watch, timeout = opts.timeout,
+    gate = gate, timeout = opts.timeout,
     known = {}, mounts = {}, waiting = {}, ids = {}, passing = {}, passed = 0,
   }, Monitor))
   local ok

@@ -21,13 +21,14 @@ local function inside(NS, what, fn)
   return nil, message, errno
 end
 
--- A socket in a namespace that has subscribed to the events of `...`.
+-- A socket in a namespace that has subscribed to the events of `...`, and the
+-- descriptor to poll.
 local function listen(NS, what, ...)
   local listener, message, errno = core.rtnl(NS, what)
   if not listener then return nil, message, errno end
-  local ok
-  ok, message, errno = core.net_listen(listener, what, ...)
-  if ok then return listener end
+  local fd
+  fd, message, errno = core.net_listen(listener, what, ...)
+  if fd then return listener, fd end
   listener:close()
   return nil, message, errno
 end
@@ -162,7 +163,7 @@ function watch.wait_addr(NS, address, opts)
     { link = "string", timeout = "seconds" })
   local canonical, prefixlen, errno = core.prefix(address)
   if not canonical then
-    return nil, ("wait_addr %s: %s"):format(core.label(NS), prefixlen), errno
+    return nil, "wait_addr: " .. prefixlen, errno
   end
   wait.what, wait.subject, wait.events = "wait_addr", address, "addr"
   wait.address, wait.prefixlen = canonical, prefixlen
@@ -355,13 +356,16 @@ Monitor.__call = queue.iterate
 
 -- Listens first and looks then, so that there is no gap between the two.
 local function start(self, ns, opts)
-  local what, lists, message, errno = "monitor_links"
-  self.listener, message, errno = listen(ns, what, "link", "addr", "route")
-  if not self.listener then return nil, message, errno end
+  local what = "monitor_links"
+  local fd, ok, lists, message, errno
+  self.listener, fd, errno = listen(ns, what, "link", "addr", "route")
+  if not self.listener then return nil, fd, errno end
   self.query, message, errno = core.rtnl(ns, what)
   if not self.query then return nil, message, errno end
-  self.gate, message, errno = core.net_gate(self.listener, what)
+  self.gate, message, errno = core.gate(what)
   if not self.gate then return nil, message, errno end
+  ok, message, errno = self.gate:add(fd, what)
+  if not ok then return nil, message, errno end
   lists, message, errno =
     fetch(self, "link", "addr", opts.existing and "route" or nil)
   if not lists then return nil, message, errno end
