@@ -7,6 +7,7 @@ fractions; what is read are plain numbers.
 @module netns
 */
 #include <errno.h>
+#include <linux/gen_stats.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <math.h>
@@ -188,23 +189,20 @@ static void push_value(lua_State *L, nn_unit unit, double value) {
   }
 }
 
-/* A Lua error for a field that none of the options nor of `others` is. */
+/* A Lua error for a field that none of the options nor of `others` is, of which
+   there are three at most. */
 static void check_names(lua_State *L, const char *what, int table,
                         const nn_queue *queue, const char *const *others) {
-  lua_pushnil(L);
-  while (lua_next(L, table) != 0) {
-    const char *key =
-        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    bool known = false;
-    for (const char *const *other = others; key && *other && !known; other++)
-      known = strcmp(*other, key) == 0;
-    for (int i = 0; queue && key && queue->options[i].name && !known; i++)
-      known = strcmp(queue->options[i].name, key) == 0;
-    if (!known)
-      luaL_error(L, "unknown field '%s' to '%s'", luaL_tolstring(L, -2, NULL),
-                 what);
-    lua_pop(L, 1);
-  }
+  static const nn_field *const none[] = {NULL};
+  const nn_codec codec = {L, NULL, what};
+  const char *names[NN_OPTIONS + 4];
+  size_t count = 0;
+  while (*others != NULL)
+    names[count++] = *others++;
+  for (int i = 0; queue != NULL && queue->options[i].name != NULL; i++)
+    names[count++] = queue->options[i].name;
+  names[count] = NULL;
+  nn_fields_check(&codec, table, none, names);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -234,6 +232,40 @@ static void push_options(lua_State *L, const nn_queue *queue,
     }
 }
 
+/* What has passed, and what waits. */
+static void push_stats(const nn_codec *codec, struct nlattr *attr) {
+  static const nn_field basic[] = {
+      {"bytes", offsetof(struct gnet_stats_basic, bytes), NN_U64, true, NULL},
+      {"packets", offsetof(struct gnet_stats_basic, packets), NN_U32, true,
+       NULL},
+      {.name = NULL}};
+  static const nn_field queue[] = {
+      {"drops", offsetof(struct gnet_stats_queue, drops), NN_U32, true, NULL},
+      {"overlimits", offsetof(struct gnet_stats_queue, overlimits), NN_U32,
+       true, NULL},
+      {"requeues", offsetof(struct gnet_stats_queue, requeues), NN_U32, true,
+       NULL},
+      {"backlog", offsetof(struct gnet_stats_queue, backlog), NN_U32, true,
+       NULL},
+      {"qlen", offsetof(struct gnet_stats_queue, qlen), NN_U32, true, NULL},
+      {.name = NULL}};
+  /* where those of 32 bits are not enough */
+  static const nn_field wide[] = {
+      {"packets", TCA_STATS_PKT64, NN_U64, true, NULL}, {.name = NULL}};
+  struct nlattr *attrs[TCA_STATS_MAX + 1];
+  if (nla_parse_nested(attrs, TCA_STATS_MAX, attr, NULL) < 0 ||
+      attrs[TCA_STATS_BASIC] == NULL) /* not every class counts */
+    return;
+  lua_createtable(codec->L, 0, 8);
+  if (nla_len(attrs[TCA_STATS_BASIC]) >= (int)sizeof(struct gnet_stats_basic))
+    nn_head_read(codec, basic, nla_data(attrs[TCA_STATS_BASIC]));
+  if (attrs[TCA_STATS_QUEUE] != NULL &&
+      nla_len(attrs[TCA_STATS_QUEUE]) >= (int)sizeof(struct gnet_stats_queue))
+    nn_head_read(codec, queue, nla_data(attrs[TCA_STATS_QUEUE]));
+  nn_fields_read(codec, wide, nla_data(attr), nla_len(attr));
+  lua_setfield(codec->L, -2, "stats");
+}
+
 /* What queues and classes have in common, and the options of `find`'s kind. */
 static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
                       const nn_queue *(*find)(const char *)) {
@@ -258,6 +290,8 @@ static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
   const nn_queue *queue = find(nla_get_string(attrs[TCA_KIND]));
   if (queue != NULL && attrs[TCA_OPTIONS] != NULL)
     push_options(L, queue, attrs[TCA_OPTIONS]);
+  if (attrs[TCA_STATS2] != NULL)
+    push_stats(codec, attrs[TCA_STATS2]);
   return true;
 }
 
@@ -287,7 +321,10 @@ The queues of a namespace: `tc -n NAME qdisc`.
 `{ link = "eth0", kind = "netem" }`
 @treturn[1] {table,...} with the names of `tc -json qdisc`: `link`, `kind`,
 `handle` (`"8001:"`), `root=true` or `parent` (`"1:10"`), and for the kinds that
-@{qdisc_add} knows its options, but those of netem that are 0
+@{qdisc_add} knows its options, but those of netem that are 0; in `stats` what
+has passed through it (`bytes`, `packets`), what has not (`drops`,
+`overlimits`, `requeues`), and what waits (`backlog` in bytes, `qlen` in
+packets)
 @return[2] nil
 @treturn[2] string message
 @treturn[2] integer errno
@@ -363,52 +400,48 @@ static const char *get_kind(lua_State *L, const char *what, int table) {
   return lua_tostring(L, -1);
 }
 
-/* Makes a queue or class out of the table at 3, with `head` filled but for the
-   link. */
-static int make(lua_State *L, const char *what, int type, int flags,
-                struct tcmsg *head, const nn_queue *queue) {
+/* Where a queue is to be, if nothing is said: the root of its link. */
+static void put_place(const char *kind, struct tcmsg *head) {
+  if (strcmp(kind, "ingress") == 0) { /* it has one place, and one handle */
+    head->tcm_parent = TC_H_INGRESS;
+    head->tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0);
+  } else if (head->tcm_parent == TC_H_UNSPEC) {
+    head->tcm_parent = TC_H_ROOT;
+  }
+}
+
+/* Makes a queue or a class out of the table at 3. */
+static int make(lua_State *L, const char *what, int type, int flags) {
+  const bool is_class = type == RTM_NEWTCLASS;
+  const char *id = is_class ? "classid" : "handle";
+  const char *const others[] = {"kind", "parent", id, NULL};
+  struct tcmsg head = {.tcm_family = AF_UNSPEC};
   double values[NN_OPTIONS];
   nn_codec codec;
-  if (!get_values(L, what, 3, queue, values))
+  lua_settop(L, 3);
+  luaL_checkstring(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  const char *kind = get_kind(L, what, 3);
+  const nn_queue *queue = is_class ? nn_class_kind(kind) : nn_qdisc_kind(kind);
+  if (queue == NULL) /* then the kernel is not asked for it either */
+    return nn_fail(L, EOPNOTSUPP, "%s: kind \"%s\"", what, kind);
+  check_names(L, what, 3, queue, others);
+  if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
+      !get_handle(L, what, 3, id, &head.tcm_handle) ||
+      !get_values(L, what, 3, queue, values))
     return 3;
+  if (!is_class)
+    put_place(kind, &head);
   nn_ns *ns = nn_codec_open(L, what, &codec);
-  if (ns == NULL || !get_link(&codec, ns, head))
+  if (ns == NULL || !get_link(&codec, ns, &head))
     return 3;
   struct nl_msg *msg = nn_msg_push(L, type, NLM_F_CREATE | flags);
-  nlmsg_append(msg, head, sizeof *head, NLMSG_ALIGNTO);
+  nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
   nla_put_string(msg, TCA_KIND, queue->kind);
   struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
   queue->write(values, msg);
   nla_nest_end(msg, options);
   return change(&codec, ns, msg, queue->kind);
-}
-
-/* What neither this library nor, therefore, the kernel is asked for. */
-static int unknown_kind(lua_State *L, const char *what, const char *kind) {
-  return nn_fail(L, EOPNOTSUPP, "%s: kind \"%s\"", what, kind);
-}
-
-static int qdisc_make(lua_State *L, const char *what, int flags) {
-  static const char *const others[] = {"kind", "parent", "handle", NULL};
-  struct tcmsg head = {.tcm_family = AF_UNSPEC};
-  lua_settop(L, 3);
-  luaL_checkstring(L, 2);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  const char *kind = get_kind(L, what, 3);
-  const nn_queue *queue = nn_qdisc_kind(kind);
-  if (queue == NULL)
-    return unknown_kind(L, what, kind);
-  check_names(L, what, 3, queue, others);
-  if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
-      !get_handle(L, what, 3, "handle", &head.tcm_handle))
-    return 3;
-  if (strcmp(kind, "ingress") == 0) { /* it has one place, and one handle */
-    head.tcm_parent = TC_H_INGRESS;
-    head.tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0);
-  } else if (head.tcm_parent == TC_H_UNSPEC) {
-    head.tcm_parent = TC_H_ROOT;
-  }
-  return make(L, what, RTM_NEWQDISC, flags, &head, queue);
 }
 
 /***
@@ -441,7 +474,7 @@ EOPNOTSUPP if the kernel lacks the kind
 vpn:qdisc_add("eth0", { kind = "netem", delay = "20ms", loss = "1%" })
 */
 static int qdisc_add(lua_State *L) {
-  return qdisc_make(L, "qdisc_add", NLM_F_EXCL);
+  return make(L, "qdisc_add", RTM_NEWQDISC, NLM_F_EXCL);
 }
 
 /***
@@ -458,7 +491,7 @@ kernel keeps the `distribution` of a netem.
 @treturn[2] integer errno: as for @{qdisc_add}
 */
 static int qdisc_set(lua_State *L) {
-  return qdisc_make(L, "qdisc_set", NLM_F_REPLACE);
+  return make(L, "qdisc_set", RTM_NEWQDISC, NLM_F_REPLACE);
 }
 
 /***
@@ -511,21 +544,27 @@ it divides (`"1:"`); `classid` (`"1:10"`); `rate`, `ceil` (default: the rate),
 @treturn[2] integer errno
 */
 static int class_add(lua_State *L) {
-  static const char *const others[] = {"kind", "parent", "classid", NULL};
-  static const char what[] = "class_add";
-  struct tcmsg head = {.tcm_family = AF_UNSPEC};
-  lua_settop(L, 3);
-  luaL_checkstring(L, 2);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  const char *kind = get_kind(L, what, 3);
-  const nn_queue *queue = nn_class_kind(kind);
-  if (queue == NULL)
-    return unknown_kind(L, what, kind);
-  check_names(L, what, 3, queue, others);
-  if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
-      !get_handle(L, what, 3, "classid", &head.tcm_handle))
-    return 3;
-  return make(L, what, RTM_NEWTCLASS, NLM_F_EXCL, &head, queue);
+  return make(L, "class_add", RTM_NEWTCLASS, NLM_F_EXCL);
+}
+
+/***
+Changes a class, or adds it if it is not there: `tc -n NAME class replace dev
+LINK …`. What passes through it goes on, at its new rate. What the table does
+not tell gets its default.
+@function class_set
+@param NS
+@tparam string link
+@tparam table class as for @{class_add}
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: as for @{class_add}
+@usage
+vpn:class_set("eth0", { kind = "htb", parent = "1:", classid = "1:10",
+  rate = "5mbit" })
+*/
+static int class_set(lua_State *L) {
+  return make(L, "class_set", RTM_NEWTCLASS, NLM_F_REPLACE);
 }
 
 /***
@@ -559,13 +598,11 @@ static int class_delete(lua_State *L) {
 }
 
 void nn_open_qdisc(lua_State *L) {
-  static const luaL_Reg functions[] = {{"qdiscs", qdisc_list},
-                                       {"qdisc_add", qdisc_add},
-                                       {"qdisc_set", qdisc_set},
-                                       {"qdisc_delete", qdisc_delete},
-                                       {"class_add", class_add},
-                                       {"class_delete", class_delete},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"qdiscs", qdisc_list},         {"qdisc_add", qdisc_add},
+      {"qdisc_set", qdisc_set},       {"qdisc_delete", qdisc_delete},
+      {"class_add", class_add},       {"class_set", class_set},
+      {"class_delete", class_delete}, {NULL, NULL}};
   lua_pushcfunction(L, class_list);
   lua_setfield(L, -2, "classes");
   nn_ns_functions(L, functions);

@@ -39,11 +39,20 @@ local function tc_qdiscs(name)
   return json.decode(tc(name, "-j qdisc show dev v0"))
 end
 
+-- Without what packets change, and sees that it was there.
+local function quiet(list)
+  for _, queue in ipairs(list) do
+    assert.equal("integer", math.type(queue.stats.packets))
+    queue.stats = nil
+  end
+  return list
+end
+
 -- The only queue of v0 as the library has it.
 local function only(ns)
   local list = assert(ns:qdiscs { link = "v0" })
   assert.equal(1, #list)
-  return list[1]
+  return quiet(list)[1]
 end
 
 -- Makes the same queue with the library and with tc, which then prints the same
@@ -558,12 +567,12 @@ describe("classes", function()
       class.kind, class.parent, class.classid = "htb", "1:", "1:1f"
       assert(ns:qdisc_add("v0", { kind = "htb", handle = "1:" }))
       assert(ns:class_add("v0", class))
-      local ours, read = tc_classes(name), ns:classes()
+      local ours, read = tc_classes(name), quiet(ns:classes())
       assert(ns:class_delete("v0", "1:1f"))
       assert.equal("", tc_classes(name))
       tc(name, "class add dev v0 parent 1: classid 1:1f htb %s", words)
       assert.equal(tc_classes(name), ours)
-      assert.same(ns:classes(), read)
+      assert.same(quiet(ns:classes()), read)
       finish(ns, name)
     end
   end)
@@ -579,7 +588,7 @@ describe("classes", function()
     assert.same({ { link = "v0", kind = "htb", classid = "1:10",
       parent = "1:1", leaf = "20:", rate = 1000000, ceil = 2000000,
       burst = 15360, cburst = 2000, prio = 2 } },
-      ns:classes { classid = "1:10" })
+      quiet(ns:classes { classid = "1:10" }))
     local root = ns:classes { link = "v0", root = true }[1]
     assert.equal("1:1", root.classid)
     assert.equal(10000000, root.rate)
@@ -590,6 +599,35 @@ describe("classes", function()
     local nothing, _, code = ns:classes { link = "v9" }
     assert.is_nil(nothing)
     assert.equal(errno.ENODEV, code)
+    finish(ns, name)
+  end)
+
+  it("are changed, or made, by class_set as by tc", function()
+    local ns, name = pair()
+    assert(ns:qdisc_add("v0", { kind = "htb", handle = "1:" }))
+    local class = { kind = "htb", parent = "1:", classid = "1:1f",
+      rate = "1mbit", ceil = "2mbit", prio = 3 }
+    assert(ns:class_set("v0", class))
+    class.rate, class.ceil, class.prio = "5mbit", nil, nil
+    assert(ns:class_set("v0", class))
+    local ours = tc_classes(name)
+    assert.equal(5000000, ns:classes()[1].ceil)
+    assert.equal(1, #ns:classes())
+    tc(name, "class replace dev v0 parent 1: classid 1:1f htb rate 1mbit")
+    assert.equal(1000000, ns:classes()[1].rate)
+    tc(name, "class change dev v0 parent 1: classid 1:1f htb rate 5mbit")
+    assert.equal(tc_classes(name), ours)
+    local ok, message, code = ns:class_set("v0", { kind = "htb",
+      parent = "1:", classid = "1:1f", rate = "x" })
+    assert.is_nil(ok)
+    assert.equal('class_set: rate "x": Invalid argument', message)
+    assert.equal(errno.EINVAL, code)
+    ok, message, code = ns:class_set("v0", { kind = "htb", parent = "7:",
+      classid = "7:1", rate = "1mbit" })
+    assert.is_nil(ok)
+    assert.truthy(message:find "^class_set .*: v0 %(htb%): ")
+    assert.equal(errno.ENOENT, code)
+    assert.equal(tc_classes(name), ours)
     finish(ns, name)
   end)
 
@@ -675,6 +713,60 @@ s.close()]]):format(bytes) })
     assert.is_true(limited >= least * .95, limited)
     assert.is_true(limited < least * 5, limited)
     assert.is_true(free < least / 3, free)
+  end)
+
+  it("of an htb class limits it, at the rate that it is changed to", function()
+    local a <close> = assert(netns.new())
+    local b <close> = assert(netns.new())
+    connect(a, b)
+    local class = { kind = "htb", parent = "1:", classid = "1:10",
+      rate = "1mbit", burst = "10k" }
+    assert(a:qdisc_add("v0", { kind = "htb", handle = "1:", default = "10" }))
+    assert(a:class_add("v0", class))
+    local bytes = 200000
+    local slow = transfer(a, b, bytes)
+    class.rate = "20mbit"
+    assert(a:class_set("v0", class))
+    local fast = transfer(a, b, bytes)
+    -- it may be ahead by what is sent at once, 64 kB
+    assert.is_true(slow >= (bytes - 10240 - 65536) * 8 / 1e6, slow)
+    assert.is_true(fast < slow / 3, fast)
+  end)
+
+  it("counts what passes and what it drops, as tc does", function()
+    local a <close> = assert(netns.new())
+    local b <close> = assert(netns.new())
+    connect(a, b)
+    assert(a:qdisc_add("v0", { kind = "htb", handle = "1:", default = "10" }))
+    assert(a:class_add("v0", { kind = "htb", parent = "1:",
+      classid = "1:10", rate = "1gbit" }))
+    assert(a:qdisc_add("v0", { kind = "tbf", parent = "1:10", handle = "2:",
+      rate = "64kbit", burst = "2k", limit = "4k" }))
+    a:exec({ "ping", "-q", "-c", "20", "-i", "0.002", "-s", "1000",
+      "-W", "1", "192.0.2.2" }, { stdout = "null" })
+    t.eventually(function()
+      return a:qdiscs { handle = "2:" }[1].stats.qlen == 0
+    end)
+    for what, list in pairs {
+      qdisc = a:qdiscs { link = "v0" }, class = a:classes { kind = "htb" },
+    } do
+      local text = a:capture { "tc", "-s", what, "show", "dev", "v0" }.stdout
+      local n = 0
+      for sent, waiting in text:gmatch " (Sent [^\n]*)\n backlog ([^\n]*)" do
+        n = n + 1
+        local stats = list[n].stats
+        assert.equal(("Sent %d bytes %d pkt (dropped %d, overlimits %d "
+          .. "requeues %d) "):format(stats.bytes, stats.packets, stats.drops,
+          stats.overlimits, stats.requeues), sent)
+        assert.equal(("%db %dp"):format(stats.backlog, stats.qlen),
+          waiting:match "^%d+b %d+p")
+      end
+      assert.equal(#list, n, text)
+    end
+    assert.is_nil(a:classes { kind = "tbf" }[1].stats) -- it does not count
+    local stats = a:qdiscs { handle = "2:" }[1].stats
+    assert.is_true(stats.drops > 0 and stats.overlimits > 0)
+    assert.is_true(stats.packets > 0 and stats.bytes > stats.packets)
   end)
 
   it("of netem delays, then loses, and is then as it was", function()

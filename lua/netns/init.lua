@@ -78,6 +78,7 @@ local netns = {
   qdisc_delete = core.qdisc_delete,
   classes = qdiscs.classes,
   class_add = core.class_add,
+  class_set = core.class_set,
   class_delete = core.class_delete,
 
   wait_link = watch.wait_link,

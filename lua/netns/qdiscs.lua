@@ -26,7 +26,8 @@ end
 -- `{ link = "eth0", kind = "htb" }`
 -- @treturn[1] {table,...} `link`, `kind`, `classid` (`"1:10"`), `root=true` or
 -- `parent` (`"1:1"`), `leaf` (the handle of the queue in it), and for htb the
--- options of @{class_add}: rates in bits a second, bursts in bytes
+-- options of @{class_add}: rates in bits a second, bursts in bytes; and `stats`
+-- as in @{qdiscs}
 -- @return[2] nil
 -- @treturn[2] string message
 -- @treturn[2] integer errno
