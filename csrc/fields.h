@@ -66,9 +66,15 @@ typedef struct nn_codec {
    pushing nil, message, errno. */
 nn_ns *nn_codec_open(lua_State *L, const char *what, nn_codec *codec);
 
-/* Sets a field of the table on top for each attribute that is described. */
+/* No attribute that is described has a type above this. */
+#define NN_TYPE_MAX 127
+/* Sets a field of the table on top for each attribute that is described, by
+   fields that are static, as their address is remembered. The second takes the
+   attributes parsed, by types up to NN_TYPE_MAX. */
 void nn_fields_read(const nn_codec *codec, const nn_field *fields,
                     const struct nlattr *attrs, int len);
+void nn_fields_push(const nn_codec *codec, const nn_field *fields,
+                    struct nlattr *const *attrs);
 /* Appends an attribute for each field that the table at `table` has. False
    after pushing nil, message, errno, if a value is not understood; a Lua error
    if one is of a wrong type. */

@@ -101,7 +101,7 @@ static const char *push_info(const nn_codec *codec, struct nlattr *attr) {
           ? nn_port_kind(nla_get_string(info[IFLA_INFO_SLAVE_KIND]))
           : NULL;
   if (port_fields != NULL && port != NULL) {
-    lua_newtable(L);
+    lua_createtable(L, 0, 32);
     nn_fields_read(codec, port_fields, nla_data(port), nla_len(port));
     lua_setfield(L, -2, "port");
   }
@@ -111,7 +111,7 @@ static const char *push_info(const nn_codec *codec, struct nlattr *attr) {
 bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   lua_State *L = codec->L;
   const struct ifinfomsg *info = nlmsg_data(msg);
-  struct nlattr *attrs[IFLA_MAX + 1];
+  struct nlattr *attrs[NN_TYPE_MAX + 1];
   lua_createtable(L, 0, 32);
   lua_pushinteger(L, info->ifi_index);
   lua_setfield(L, -2, "index");
@@ -119,11 +119,10 @@ bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   lua_setfield(L, -2, "up");
   lua_pushboolean(L, (info->ifi_flags & IFF_RUNNING) != 0);
   lua_setfield(L, -2, "running");
-  nn_fields_read(codec, nn_link_fields, nlmsg_attrdata(msg, sizeof *info),
-                 nlmsg_attrlen(msg, sizeof *info));
-  if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *info, attrs, IFLA_MAX, NULL) <
-      0)
+  if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *info, attrs, NN_TYPE_MAX,
+                  NULL) < 0)
     return true;
+  nn_fields_push(codec, nn_link_fields, attrs);
   const char *kind = push_info(codec, attrs[IFLA_LINKINFO]);
   if (attrs[IFLA_LINK] != NULL)
     push_lower(codec, attrs[IFLA_LINK], attrs[IFLA_LINK_NETNSID], kind);
