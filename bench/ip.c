@@ -1,7 +1,8 @@
-/* ip.c - `ip netns`, run once for each operation, as a program without a
-   library would: by posix_spawn(3), which is the cheapest way to start it
-   (os.execute needs a shell besides), with the output to /dev/null. The names
-   that end in -batch do all of the operations in one `ip -batch`. */
+/* ip.c - `ip`, run once for each operation, as a program without a library
+   would: by posix_spawn(3), which is the cheapest way to start it (os.execute
+   needs a shell besides), with the output to /dev/null. The names that end in
+   -batch do all of the operations in one `ip -batch`, or in as few as can be.
+ */
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -39,19 +40,25 @@ static long delete(int i, const char *argument) {
   return IP("netns", "delete", name_of(i));
 }
 
+#define BATCH "/run/batch"
+
+static FILE *start_lines(void) {
+  FILE *lines = fopen(BATCH, "w");
+  if (lines == NULL)
+    err(1, BATCH);
+  return lines;
+}
+
 /* Collects the lines, and runs them when it has the last one. */
 static long batch(int i, const char *what) {
   static FILE *lines;
-  char path[] = "/run/batch";
   if (i == 0)
-    lines = fopen(path, "w");
-  if (lines == NULL)
-    err(1, "%s", path);
+    lines = start_lines();
   fprintf(lines, "netns %s %s\n", what, name_of(i));
   if (i < total - 1)
     return 0;
   fclose(lines);
-  return IP("-batch", path);
+  return IP("-batch", BATCH);
 }
 
 static long add_batch(int i, const char *argument) {
@@ -84,6 +91,73 @@ static long exec(int i, const char *program) {
   return IP("netns", "exec", "n0000", (char *)program);
 }
 
+/* --- links --------------------------------------------------------------- */
+
+static char *address_of(int i) {
+  static char address[24];
+  snprintf(address, sizeof address, "10.0.%d.%d/16", (i + 1) >> 8,
+           (i + 1) & 255);
+  return address;
+}
+
+static long lab(int i, const char *argument) {
+  char port[16], *host = name_of(i);
+  (void)argument;
+  snprintf(port, sizeof port, "p%d", i);
+  if (i == 0) {
+    IP("netns", "add", "lan");
+    IP("-n", "lan", "link", "add", "br0", "up", "type", "bridge");
+  }
+  IP("netns", "add", host);
+  IP("-n", "lan", "link", "add", port, "up", "master", "br0", "type", "veth",
+     "peer", "name", "eth0", "netns", host);
+  IP("-n", host, "address", "add", address_of(i), "dev", "eth0");
+  return IP("-n", host, "link", "set", "eth0", "up");
+}
+
+/* A batch is of one namespace, and `-n` is said once for all of its lines. So
+   as few as can be are one that adds the names, one for all that is done from
+   the bridge's, and one for each of the others. (`netns add` cannot be a line
+   of the second: `-n` takes a mount namespace of its own.) */
+static long lab_batch(int i, const char *argument) {
+  (void)argument;
+  if (i > 0)
+    return 0; /* all is done already */
+  FILE *lines = start_lines();
+  fputs("netns add lan\n", lines);
+  for (int n = 0; n < total; n++)
+    fprintf(lines, "netns add %s\n", name_of(n));
+  fclose(lines);
+  IP("-batch", BATCH);
+  lines = start_lines();
+  fputs("link add br0 up type bridge\n", lines);
+  for (int n = 0; n < total; n++)
+    fprintf(lines,
+            "link add p%d up master br0 type veth peer name eth0 netns %s\n", n,
+            name_of(n));
+  fclose(lines);
+  IP("-n", "lan", "-batch", BATCH);
+  for (int n = 0; n < total; n++) {
+    lines = start_lines();
+    fprintf(lines, "address add %s dev eth0\nlink set eth0 up\n",
+            address_of(n));
+    fclose(lines);
+    IP("-n", name_of(n), "-batch", BATCH);
+  }
+  return 0;
+}
+
+static long lab_down(int i, const char *argument) {
+  (void)argument;
+  batch(i, "delete");
+  return i < total - 1 ? 0 : IP("netns", "delete", "lan");
+}
+
+static long links(int i, const char *argument) {
+  (void)i, (void)argument;
+  return IP("-json", "link");
+}
+
 int main(void) {
   static const struct op ops[] = {{"add", add},
                                   {"delete", delete},
@@ -93,6 +167,10 @@ int main(void) {
                                   {"identify", identify},
                                   {"pids", pids},
                                   {"exec", exec},
+                                  {"lab", lab},
+                                  {"lab-batch", lab_batch},
+                                  {"lab-down", lab_down},
+                                  {"links", links},
                                   {NULL, NULL}};
   if (system("command -v ip >/dev/null") != 0)
     return puts("iproute2 is not installed") < 0;

@@ -95,6 +95,37 @@ for _, jobs in ipairs { 1, 4 } do
   end
 end
 
+-- Namespaces, each with a veth to one bridge in one of its own. The handles are
+-- closed by lab-down.
+local lab
+
+function ops.lab(count)
+  local lan = assert(netns.new())
+  assert(lan:link_add { name = "br0", kind = "bridge", up = true })
+  lab = { [0] = lan }
+  for i = 1, count do
+    local host = assert(netns.new())
+    lab[i] = host
+    assert(lan:link_add {
+      name = "p" .. i, kind = "veth", up = true, master = "br0",
+      peer = { name = "eth0", ns = host },
+    })
+    assert(host:addr_add("eth0", ("10.0.%d.%d/16"):format(i >> 8, i & 255)))
+    assert(host:link_set("eth0", { up = true }))
+  end
+end
+
+ops["lab-down"] = function()
+  for i = 0, #lab do lab[i]:close() end
+end
+
+function ops.links(count)
+  local found
+  local here <close> = assert(netns.current())
+  for _ = 1, count do found = assert(here:links()) end
+  return #found
+end
+
 -- With an argument, a process of as many MiB.
 local ballast = {} -- luacheck: ignore 241
 for i = 1, (tonumber(arg[1]) or 0) // 64 do

@@ -21,11 +21,53 @@ def execute(i, program):
   return status
 
 
+# What a lab holds open. NetNS would keep a process for each namespace, this but
+# a socket.
+lab = []
+bridge = 0
+
+
+def new_place(name):
+  netns.create(name)
+  netns.pushns(name)
+  place = IPRoute()
+  netns.popns()
+  lab.append((name, place))
+  return place
+
+
+def add_host(i, argument):
+  global bridge
+  if i == 0:
+    lan = new_place("lan")
+    lan.link("add", ifname="br0", kind="bridge", state="up")
+    bridge = lan.link_lookup(ifname="br0")[0]
+  lan, name = lab[0][1], "b%d" % i
+  host = new_place(name)
+  lan.link(
+    "add", ifname="p%d" % i, kind="veth", state="up", master=bridge,
+    peer={"ifname": "eth0", "net_ns_fd": name})
+  eth0 = host.link_lookup(ifname="eth0")[0]
+  n = i + 1
+  host.addr("add", index=eth0, address="10.0.%d.%d" % (n >> 8, n & 255),
+            prefixlen=16)
+  host.link("set", index=eth0, state="up")
+
+
+def close_lab(i, argument):
+  while lab:
+    name, place = lab.pop()
+    place.close()
+    netns.remove(name)
+
+
 ops = {
   "add": lambda i, argument: netns.create("b%d" % i),
   "delete": lambda i, argument: netns.remove("b%d" % i),
   "list": list_ids,
   "exec": execute,
+  "lab": add_host,
+  "lab-down": close_lab,
   "identify": lambda i, pid: netns.pid_to_ns(int(pid)) is not None,
 }
 

@@ -1,5 +1,5 @@
--- table.lua: lets the workers (floor.c, ours.lua, ip.c, peers.py, peers.go; how
--- they are driven is in worker.h) do the same work in turns of some
+-- table.lua: lets the workers (floor.c, links.c, ours.lua, ip.c, peers.py,
+-- peers.go; how they are driven is in worker.h) do the same work in turns of some
 -- milliseconds, and prints the medians, over the rounds, of the times and of
 -- the ratios within a round: what disturbs the machine for longer than a round
 -- changes times, but not ratios. Turns are short because the kernel goes on
@@ -59,8 +59,8 @@ end
 -- Contestants are { worker, count, operation … }, and `every=n` for one who
 -- takes part in every n-th round only. Returns the times, an array over rounds
 -- for each worker and operation joined, and checks that all come to the same
--- result.
-local function measure(rounds, argument, contestants)
+-- result. `after` is called when one of them has had its turn.
+local function measure(rounds, argument, contestants, after)
   local times, results = {}, {}
   local function turn(round, who, op, count)
     local time, result = run(who, op, count, argument)
@@ -79,6 +79,7 @@ local function measure(rounds, argument, contestants)
       local c = contestants[round % 2 == 1 and i or #contestants + 1 - i]
       if workers[c[1]] and round % (c.every or 1) == 0 then
         for k = 3, #c do turn(round, c[1], c[k], c[2]) end
+        if after then after() end
       end
     end
   end
@@ -123,7 +124,7 @@ local function row(what, against, theirs, ours, target, floor)
   line(what, against, ("%.2f"):format(median(theirs, ours, first)),
     ("%.2f"):format(median(ours, theirs, first)),
     ceiling and ("%.2f"):format(ratio) or ("%.1f x"):format(ratio),
-    target and (ceiling and "<= %.2f" or ">= %.0f x"):format(target) or "",
+    target and (ceiling and "<= %.2f" or ">= %g x"):format(target) or "",
     missed and (floor and ("MISSED (floor: %.1f x)")
       :format(median(theirs, floor, quotient)) or "MISSED") or "")
 end
@@ -270,6 +271,41 @@ measurement("identify, 1000 names", function()
     t["ours identify"])
 end)
 
+-- The measured time is that of building. Each takes down what it built; the
+-- kernel's part of that, which takes longer than the building, is waited for.
+measurement("links, 100 namespaces", function()
+  local title = "100 namespaces on a bridge"
+  local function settle() run("links", "settle", 1) end
+  settle()
+  local t = measure(20, nil, {
+    { "links", 100, "lab", "lab-down" },
+    { "ours", 100, "lab", "lab-down" },
+    { "go", 100, "lab", "lab-down", every = 2 },
+    { "ip", 100, "lab-batch", "lab-down", every = 5 },
+    { "pyroute2", 100, "lab", "lab-down", every = 5 },
+    { "ip", 100, "lab", "lab-down", every = 5 },
+  }, settle)
+  local floor, ours = t["links lab"], t["ours lab"]
+  row(title, "floor", floor, ours, 1.2)
+  row(title, "go", t["go lab"], ours, 1, floor)
+  row(title, "ip -batch", t["ip lab-batch"], ours, 3.5, floor)
+  row(title, "pyroute2", t["pyroute2 lab"], ours, 8, floor)
+  row(title, "ip", t["ip lab"], ours, 10, floor)
+end)
+
+measurement("links, 1000 in one namespace", function()
+  run("links", "ports", 499) -- with the other ends, the bridge and lo: 1000
+  local t = measure(60, nil, {
+    { "links", 1, "links" },
+    { "ours", 1, "links" },
+    { "ip", 1, "links" },
+  })
+  run("links", "unports", 1)
+  row("list 1000 links", "floor", t["links links"], t["ours links"])
+  row("list 1000 links", "ip", t["ip links"], t["ours links"], 1,
+    t["links links"])
+end)
+
 -- What `few` sees stays as it is when names are added, since it has a mount
 -- namespace of its own.
 measurement("exec, 5000 names", function()
@@ -299,6 +335,7 @@ end
 print(("netns, %s, Linux %s, %s cores, %s"):format(_VERSION,
   output_of "uname -r", output_of "nproc", os.date "%Y-%m-%d %H:%M"))
 start("floor", build .. "/floor")
+start("links", build .. "/links")
 start("ours", OURS)
 start("ip", build .. "/ip")
 start("pyroute2", "/usr/bin/python3 bench/peers.py")
