@@ -158,6 +158,12 @@ static long links(int i, const char *argument) {
   return IP("-json", "link");
 }
 
+/* All that the library tells. */
+static long links_all(int i, const char *argument) {
+  (void)i, (void)argument;
+  return IP("-json", "-details", "-statistics", "link");
+}
+
 int main(void) {
   static const struct op ops[] = {{"add", add},
                                   {"delete", delete},
@@ -171,6 +177,7 @@ int main(void) {
                                   {"lab-batch", lab_batch},
                                   {"lab-down", lab_down},
                                   {"links", links},
+                                  {"links-all", links_all},
                                   {NULL, NULL}};
   if (system("command -v ip >/dev/null") != 0)
     return puts("iproute2 is not installed") < 0;

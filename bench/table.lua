@@ -1,10 +1,10 @@
 -- table.lua: lets the workers (floor.c, links.c, ours.lua, ip.c, peers.py,
--- peers.go; how they are driven is in worker.h) do the same work in turns of some
--- milliseconds, and prints the medians, over the rounds, of the times and of
--- the ratios within a round: what disturbs the machine for longer than a round
--- changes times, but not ratios. Turns are short because the kernel goes on
--- cleaning up after one turn while the next is on. Who goes first changes from
--- round to round, so that nobody always comes after the one who leaves the
+-- peers.go; how they are driven is in worker.h) do the same work in turns of
+-- some milliseconds, and prints the medians, over the rounds, of the times and
+-- of the ratios within a round: what disturbs the machine for longer than a
+-- round changes times, but not ratios. Turns are short because the kernel goes
+-- on cleaning up after one turn while the next is on. Who goes first changes
+-- from round to round, so that nobody always comes after the one who leaves the
 -- caches cold.
 --
 -- An argument is a pattern that selects measurements by their title.
@@ -298,12 +298,14 @@ measurement("links, 1000 in one namespace", function()
   local t = measure(60, nil, {
     { "links", 1, "links" },
     { "ours", 1, "links" },
-    { "ip", 1, "links" },
+    { "ip", 1, "links", "links-all" },
   })
   run("links", "unports", 1)
   row("list 1000 links", "floor", t["links links"], t["ours links"])
   row("list 1000 links", "ip", t["ip links"], t["ours links"], 1,
     t["links links"])
+  row("- with all of their fields", "ip -d -s", t["ip links-all"],
+    t["ours links"])
 end)
 
 -- What `few` sees stays as it is when names are added, since it has a mount
