@@ -3,6 +3,8 @@
 #   make                 build/5.4/netns.so
 #   make run             install what is missing, build, and show what it does
 #   make test            install what is missing, build, and run the specs
+#   make test-vm         the same on another kernel, in a machine that qemu
+#                        emulates; KERNEL=6.1
 #   make lint            luacheck, cppcheck, clang-tidy, luarocks lint
 #   make asan            the specs under the address and undefined sanitizers
 #   make valgrind        the specs under valgrind, but for what it lacks
@@ -12,11 +14,12 @@
 #   make install         PREFIX=/usr/local DESTDIR=
 #   make clean
 #
-# LUA=5.4 chooses the Lua to build for.
+# LUA=5.4 chooses the Lua to build for, SPEC=spec/exec_spec.lua what to run.
 
 LUA     ?= 5.4
 CC      ?= cc
 CFLAGS  ?= -O2 -g
+KERNEL  ?= 6.1
 PREFIX  ?= /usr/local
 DESTDIR ?=
 BUILD   ?= build/$(LUA)
@@ -66,6 +69,15 @@ test:
 	@$(MAKE) --no-print-directory all $(BUILD)/host
 	NETNS_BUILD=$(BUILD) spec/isolated $(lua) /usr/bin/busted $(SPEC)
 
+# The usual kernel of a distribution is of the version that is wanted, or not.
+test-vm:
+	@.ci/packages build test vm
+	@ls /boot/vmlinuz-$(KERNEL)[.+-]* >/dev/null 2>&1 || \
+	  .ci/packages kernel-$(KERNEL)
+	@$(MAKE) --no-print-directory all $(BUILD)/host
+	NETNS_BUILD=$(BUILD) spec/vm $(KERNEL) \
+	  spec/isolated $(lua) /usr/bin/busted $(SPEC)
+
 lint:
 	@.ci/packages build lint
 	luacheck --no-color --quiet .
@@ -111,4 +123,4 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help run test lint asan valgrind bench doc install clean
+.PHONY: all help run test test-vm lint asan valgrind bench doc install clean

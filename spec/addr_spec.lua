@@ -226,7 +226,7 @@ describe("addrs", function()
       assert(ns:addr_add("v0", ("10.1.%d.%d/16"):format(i // 250, i % 250 + 1)))
     end
     local batch = write_batch(("address add 10.9.9.9/24 dev v0\n"
-      .. "address delete 10.9.9.9/24 dev v0\n"):rep(5000))
+      .. "address delete 10.9.9.9/24 dev v0\n"):rep(t.many(5000)))
     local pid = t.start(("exec ip -n %s -batch %s"):format(name, batch))
     repeat
       local count = 0

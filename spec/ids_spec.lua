@@ -194,20 +194,20 @@ describe("list_id", function()
     holds(600, 7)
   end)
 
-  it("is complete with 3000 ids", function()
-    holds(3000, 1)
+  it("is complete with " .. t.many(3000) .. " ids", function()
+    holds(t.many(3000), 1)
   end)
 
-  it("is complete with 3000 ids seven apart", function()
-    holds(3000, 7)
+  it("is complete with " .. t.many(3000) .. " ids seven apart", function()
+    holds(t.many(3000), 7)
   end)
 
-  it("is complete with 5000 ids", function()
-    holds(5000, 1)
+  it("is complete with " .. t.many(5000) .. " ids", function()
+    holds(t.many(5000), 1)
   end)
 
-  it("is complete with 5000 ids seven apart", function()
-    holds(5000, 7)
+  it("is complete with " .. t.many(5000) .. " ids seven apart", function()
+    holds(t.many(5000), 7)
   end)
 
   it("finds ids that are far from others if something leads to them",
