@@ -50,8 +50,9 @@ describe("exec", function()
     t.must("ip -n %s link add veth0 type veth peer name veth1", name)
     local command = "ls /sys/class/net; grep ' /sys ' /proc/mounts"
     assert.equal(ip_inside(name, command), inside(name, command))
-    assert.matches("^lo\nveth0\nveth1\n" .. name:gsub("%-", "%%-") .. " /sys",
-      inside(ns, command))
+    -- before them is what the driver of bonds has there, if it is loaded
+    assert.matches("\nlo\nveth0\nveth1\n" .. name:gsub("%-", "%%-") .. " /sys",
+      "\n" .. inside(ns, command))
     assert(netns.delete(name))
   end)
 

@@ -104,8 +104,7 @@ local function ip_links(ns)
   local index_of = {}
   for _, link in ipairs(list) do index_of[link.ifname] = link.ifindex end
   for i, link in ipairs(list) do list[i] = translate(link, index_of) end
-  table.sort(list, function(a, b) return a.index < b.index end)
-  return list
+  return list -- in the kernel's order, which with old ones is a hash's
 end
 
 local function ip_link(ns, name)
