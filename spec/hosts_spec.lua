@@ -209,7 +209,7 @@ describe("a host #novalgrind", function()
         local ns = assert(netns.new())
         local other = assert(ns:spawn({ "cat" }, { stdin = "pipe",
           stdout = "pipe", mounts = mounts })) -- its pipes are not for others
-        for _ = 1, 100 do
+        for _ = 1, ]] .. t.many(100) .. [[ do
           local result = assert(ns:capture(look, opts))
           if result.stdout ~= "0\n1\n2\n3\n" or not result.ok then
             print(mounts, result.stdout, result.stderr)
@@ -237,7 +237,7 @@ describe("a host #novalgrind", function()
         if blocked ~= "SigBlk:\tfffffffe7ffbfeff" then print(blocked) end
         for _, mounts in ipairs { true, false, "shared" } do
           local ns = assert(netns.new())
-          for _ = 1, 100 do
+          for _ = 1, ]] .. t.many(100) .. [[ do
             local result = assert(ns:capture({ "cat", "/proc/self/status" },
               { mounts = mounts }))
             local blk, ign = signals(result.stdout)
