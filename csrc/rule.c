@@ -291,11 +291,16 @@ static bool put_rule(const nn_codec *codec, struct nl_msg *msg,
 static const char *subject(lua_State *L) {
   static const char *const words[] = {"priority", "from", "to",    "fwmark",
                                       "iif",      "oif",  "table", NULL};
-  const char *text = "";
-  for (const char *const *word = words; *word != NULL; word++)
-    if (lua_getfield(L, 2, *word) != LUA_TNIL)
+  const char *text = lua_pushliteral(L, "");
+  const int top = lua_gettop(L);
+  for (const char *const *word = words; *word != NULL; word++) {
+    if (lua_getfield(L, 2, *word) != LUA_TNIL) {
       text = lua_pushfstring(L, "%s%s%s %s", text, *text != '\0' ? " " : "",
                              *word, luaL_tolstring(L, -1, NULL));
+      lua_replace(L, top);
+    }
+    lua_settop(L, top); /* as there is not room for all of them */
+  }
   return *text != '\0' ? text : "a rule";
 }
 

@@ -500,6 +500,21 @@ describe("rules", function()
     assert.equal(5, #agree(ns))
   end)
 
+  it("find room for all their words on any Lua stack", function()
+    local rule = { priority = 500, from = "10.0.0.0/8", to = "10.1.0.0/16",
+      fwmark = 1, iif = "lo", oif = "lo", table = 100 }
+    local function both() -- as many values below as there are arguments
+      return ns:rule_add(rule) and ns:rule_delete(rule)
+    end
+    for count = 1, 200 do
+      local change = coroutine.wrap(function(...)
+        local result = both()
+        return result, ...
+      end)
+      assert.is_true((change(table.unpack({}, 1, count))))
+    end
+  end)
+
   it("are not for an ordinary user to change", function()
     local output = t.script([[
       local netns = require "netns"
