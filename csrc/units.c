@@ -81,6 +81,14 @@ static const char *parse_exponent(const char *text, int *exponent) {
   return p;
 }
 
+/* One more digit, or, behind those that a double tells apart, one place. */
+static void add_digit(char digit, double *value, int *exponent) {
+  if (*value < 1e17)
+    *value = *value * 10 + (digit - '0');
+  else
+    ++*exponent;
+}
+
 /* A decimal number at the start: the text after it, NULL if there is none.
    Not strtod, which obeys the locale of the host program. */
 static const char *parse_decimal(const char *text, double *value) {
@@ -91,16 +99,17 @@ static const char *parse_decimal(const char *text, double *value) {
     text++;
   *value = 0;
   for (; is_digit(*text); text++, any = true)
-    *value = *value * 10 + (*text - '0');
+    add_digit(*text, value, &exponent);
   if (*text == '.')
     for (text++; is_digit(*text); text++, any = true, exponent--)
-      *value = *value * 10 + (*text - '0');
+      add_digit(*text, value, &exponent);
   if (!any)
     return NULL;
   text = parse_exponent(text, &exponent);
   for (int i = exponent < 0 ? -exponent : exponent; i > 0; i--)
     power *= 10;
-  *value = exponent < 0 ? *value / power : *value * power;
+  if (*value != 0) /* which times an infinite power is no number */
+    *value = exponent < 0 ? *value / power : *value * power;
   if (negative)
     *value = -*value;
   return text;

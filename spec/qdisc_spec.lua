@@ -123,6 +123,7 @@ describe("units", function()
         ["50msec"] = .05, ["50msecs"] = .05, ["1500us"] = .0015,
         ["1500usec"] = .0015, ["1500usecs"] = .0015, ["50MS"] = .05,
         ["1.5s"] = 1.5, ["1500000ns"] = .0015,
+        ["1" .. ("0"):rep(400) .. "e-402s"] = .01,
       },
     }
     for field, texts in pairs(spellings) do
@@ -182,6 +183,7 @@ describe("units", function()
     refused("rate", "-1mbit", "ERANGE")
     refused("rate", math.huge, "ERANGE")
     refused("rate", "1e999", "ERANGE")
+    refused("rate", "0e999", "ERANGE")
     refused("latency", "-1ms", "ERANGE")
     refused("latency", "2e6s", "ERANGE")
     refused("burst", "5g", "ERANGE")
