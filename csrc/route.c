@@ -164,7 +164,7 @@ static void push_hops(const nn_codec *codec, int family,
   int left = nla_len(attr);
   lua_Integer count = 0;
   lua_newtable(codec->L);
-  while (RTNH_OK(hop, left)) {
+  while (left >= (int)sizeof *hop && RTNH_OK(hop, left)) {
     push_hop(codec, family, hop);
     lua_rawseti(codec->L, -2, ++count);
     left -= (int)RTNH_ALIGN(hop->rtnh_len);
