@@ -128,7 +128,9 @@ bool nn_push_addr(const nn_codec *codec, const struct nlmsghdr *msg) {
   if (times != NULL && nla_len(times) >= (int)sizeof(struct ifa_cacheinfo))
     nn_head_read(codec, cacheinfo, nla_data(times));
   const struct nlattr *all = nla_find(attrs, len, IFA_FLAGS);
-  const uint32_t bits = all != NULL ? nla_get_u32(all) : info->ifa_flags;
+  const uint32_t bits = all != NULL && nla_len(all) >= (int)sizeof bits
+                            ? nla_get_u32(all)
+                            : info->ifa_flags;
   for (const flag *each = flags; each->name != NULL; each++)
     if (bits & each->bit && has_flag(info, each))
       set_true(L, each->name);

@@ -18,6 +18,13 @@ link.c: links, as `ip link` has them.
 
 /* --- reading ------------------------------------------------------------- */
 
+/* What libnl is to see to, as it does not when it is asked for a value. */
+static const struct nla_policy attrs_policy[NN_TYPE_MAX + 1] = {
+    [IFLA_LINK] = {.type = NLA_U32}, [IFLA_LINK_NETNSID] = {.type = NLA_U32}};
+static const struct nla_policy info_policy[IFLA_INFO_MAX + 1] = {
+    [IFLA_INFO_KIND] = {.type = NLA_STRING},
+    [IFLA_INFO_SLAVE_KIND] = {.type = NLA_STRING}};
+
 static void push_stats(lua_State *L, const struct nlattr *attr) {
   struct rtnl_link_stats64 s;
   memset(&s, 0, sizeof s);
@@ -83,7 +90,8 @@ static void push_lower(const nn_codec *codec, const struct nlattr *attr,
 static const char *push_info(const nn_codec *codec, struct nlattr *attr) {
   lua_State *L = codec->L;
   struct nlattr *info[IFLA_INFO_MAX + 1];
-  if (attr == NULL || nla_parse_nested(info, IFLA_INFO_MAX, attr, NULL) < 0)
+  if (attr == NULL ||
+      nla_parse_nested(info, IFLA_INFO_MAX, attr, info_policy) < 0)
     return NULL;
   const char *kind = NULL;
   if (info[IFLA_INFO_KIND] != NULL) {
@@ -120,7 +128,7 @@ bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   lua_pushboolean(L, (info->ifi_flags & IFF_RUNNING) != 0);
   lua_setfield(L, -2, "running");
   if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *info, attrs, NN_TYPE_MAX,
-                  NULL) < 0)
+                  attrs_policy) < 0)
     return true;
   nn_fields_push(codec, nn_link_fields, attrs);
   const char *kind = push_info(codec, attrs[IFLA_LINKINFO]);
@@ -471,7 +479,8 @@ static void push_target(lua_State *L, const struct nlmsghdr *msg,
   if (attrs[IFLA_ADDRESS] != NULL)
     link->address_len = nla_len(attrs[IFLA_ADDRESS]);
   if (attrs[IFLA_LINKINFO] == NULL ||
-      nla_parse_nested(info, IFLA_INFO_MAX, attrs[IFLA_LINKINFO], NULL) < 0)
+      nla_parse_nested(info, IFLA_INFO_MAX, attrs[IFLA_LINKINFO], info_policy) <
+          0)
     return;
   if (info[IFLA_INFO_KIND] != NULL)
     link->kind = lua_pushstring(L, nla_get_string(info[IFLA_INFO_KIND]));

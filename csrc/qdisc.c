@@ -271,9 +271,11 @@ static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
                       const nn_queue *(*find)(const char *)) {
   lua_State *L = codec->L;
   const struct tcmsg *head = nlmsg_data(msg);
+  static const struct nla_policy policy[TCA_MAX + 1] = {
+      [TCA_KIND] = {.type = NLA_STRING}};
   struct nlattr *attrs[TCA_MAX + 1];
-  if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *head, attrs, TCA_MAX, NULL) <
-          0 ||
+  if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *head, attrs, TCA_MAX,
+                  policy) < 0 ||
       attrs[TCA_KIND] == NULL)
     return false;
   lua_createtable(L, 0, 8);

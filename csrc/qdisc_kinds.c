@@ -211,6 +211,9 @@ static void netem_write(const double *v, struct nl_msg *msg) {
 }
 
 static void netem_read(const struct nlattr *options, double *v) {
+  static const struct nla_policy policy[TCA_NETEM_MAX + 1] = {
+      [TCA_NETEM_LATENCY64] = {.type = NLA_U64},
+      [TCA_NETEM_JITTER64] = {.type = NLA_U64}};
   struct nlattr *attrs[TCA_NETEM_MAX + 1];
   struct tc_netem_qopt head;
   struct tc_netem_corr corr;
@@ -222,7 +225,7 @@ static void netem_read(const struct nlattr *options, double *v) {
       nla_parse(
           attrs, TCA_NETEM_MAX,
           (struct nlattr *)(void *)((char *)nla_data(options) + sizeof head),
-          nla_len(options) - (int)sizeof head, NULL) < 0)
+          nla_len(options) - (int)sizeof head, policy) < 0)
     return;
   v[NETEM_LIMIT] = head.limit;
   v[NETEM_GAP] = nonzero(head.gap);
@@ -432,7 +435,8 @@ static void fq_codel_read(const struct nlattr *options, double *v) {
                        NULL) < 0)
     return;
   for (int i = 0; fq_codel_options[i].name != NULL; i++)
-    if (attrs[fq_codel_types[i]] != NULL)
+    if (attrs[fq_codel_types[i]] != NULL &&
+        nla_len(attrs[fq_codel_types[i]]) >= (int)sizeof(uint32_t))
       v[i] = nla_get_u32(attrs[fq_codel_types[i]]) / fq_codel_factor(i);
 }
 
