@@ -9,6 +9,7 @@
 #   make asan            the specs under the address and undefined sanitizers
 #   make valgrind        the specs under valgrind, but for what it lacks
 #                        system calls for
+#   make fuzz            the parsers against libFuzzer; SECONDS=20 for each
 #   make bench           side by side with a floor in C, ip, Go and pyroute2
 #   make doc             the reference, by LDoc, into build/doc
 #   make install         PREFIX=/usr/local DESTDIR=
@@ -106,6 +107,21 @@ valgrind:
 	  --show-leak-kinds=definite --child-silent-after-fork=yes \
 	  $(lua) /usr/bin/busted --exclude-tags=novalgrind $(SPEC)
 
+# All of csrc with a fuzzer of spec/fuzz, which plays the kernel.
+fuzz_flags = -fsanitize=address,undefined,float-cast-overflow \
+             -fno-sanitize-recover=all
+$(BUILD)/fuzz-%: spec/fuzz/%.c spec/fuzz/kernel.c spec/fuzz/kernel.h $(objects)
+	$(CC) $(cflags) -Icsrc -fsanitize=fuzzer -o $@ $< spec/fuzz/kernel.c \
+	  $(objects) -Wl,--wrap=send,--wrap=recv,--wrap=ioctl \
+	  $(libs) $(shell pkg-config --libs $(lua)) -lm
+
+fuzz:
+	@.ci/packages build fuzz
+	@$(MAKE) --no-print-directory -s BUILD=build/fuzz CC=clang \
+	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(fuzz_flags) -include spec/fuzz/strict.h" \
+	  $(patsubst %,build/fuzz/fuzz-%,prefix units read write)
+	spec/isolated spec/fuzz/run $(or $(SECONDS),20)
+
 bench:
 	@.ci/packages build
 	@$(MAKE) --no-print-directory all
@@ -123,4 +139,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help run test test-vm lint asan valgrind bench doc install clean
+.PHONY: all help run test test-vm lint asan valgrind fuzz bench doc install \
+  clean
