@@ -117,7 +117,7 @@ static const char *action_of(const struct nlmsghdr *msg, const subject *about) {
    whether events were lost. */
 static int net_events(lua_State *L) {
   nn_rtnl *rtnl = nn_rtnl_check(L, 1);
-  const nn_codec codec = {L, rtnl, luaL_checkstring(L, 2)};
+  const nn_codec codec = {.L = L, .rtnl = rtnl, .what = luaL_checkstring(L, 2)};
   const struct nlmsghdr *msg;
   lua_Integer n = 0;
   int len = nn_rtnl_poll(rtnl);
@@ -146,7 +146,7 @@ static int net_events(lua_State *L) {
 
 /* core.net_look(rtnl, index): the link that has it; nil for none. */
 static int net_look(lua_State *L) {
-  const nn_codec codec = {L, nn_rtnl_check(L, 1), "link"};
+  const nn_codec codec = {.L = L, .rtnl = nn_rtnl_check(L, 1), .what = "link"};
   const struct ifinfomsg head = {
       .ifi_family = AF_UNSPEC, .ifi_index = (int)nn_checkint(L, 2, 1, INT_MAX)};
   const struct nlmsghdr *msg = NULL;
@@ -165,7 +165,8 @@ static int net_look(lua_State *L) {
 /* core.net_scan(rtnl, what, "link"|"addr"|"route"): an array of all there
    are. */
 static int net_scan(lua_State *L) {
-  const nn_codec codec = {L, nn_rtnl_check(L, 1), luaL_checkstring(L, 2)};
+  const nn_codec codec = {
+      .L = L, .rtnl = nn_rtnl_check(L, 1), .what = luaL_checkstring(L, 2)};
   const subject *about = &subjects[luaL_checkoption(L, 3, NULL, names)];
   nn_ack ack;
   struct nl_msg *request = nn_msg_push(L, about->get, NLM_F_DUMP);

@@ -25,7 +25,7 @@ nn_ns *nn_codec_open(lua_State *L, const char *what, nn_codec *codec) {
   nn_ns *ns = nn_ns_arg(L, 1, what);
   if (ns == NULL)
     return NULL;
-  *codec = (nn_codec){L, nn_rtnl_of(L, 1, ns), what};
+  *codec = (nn_codec){.L = L, .rtnl = nn_rtnl_of(L, 1, ns), .what = what};
   if (codec->rtnl != NULL)
     return ns;
   int err = errno;
@@ -75,7 +75,7 @@ unsigned nn_link_index(const nn_codec *codec, int arg) {
 
 void nn_link_push(const nn_codec *codec, unsigned index) {
   struct ifreq request = {.ifr_ifindex = (int)index};
-  if (ioctl(codec->rtnl->fd, SIOCGIFNAME, &request) == 0)
+  if (!codec->foreign && ioctl(codec->rtnl->fd, SIOCGIFNAME, &request) == 0)
     lua_pushstring(codec->L, request.ifr_name);
   else
     lua_pushinteger(codec->L, index);
@@ -83,13 +83,22 @@ void nn_link_push(const nn_codec *codec, unsigned index) {
 
 /* --- reading ------------------------------------------------------------- */
 
+static void push_ip(lua_State *L, const void *data, int len) {
+  char text[INET6_ADDRSTRLEN];
+  int family = len == 4 ? AF_INET : AF_INET6;
+  lua_pushstring(L, len == 4 || len == 16
+                        ? inet_ntop(family, data, text, sizeof text)
+                        : NULL);
+}
+
 /* Without printf(3), which took a tenth of the time of a list of links. */
-static void push_hw(lua_State *L, const unsigned char *data, int len) {
+static void push_hw(const nn_codec *codec, const struct nlattr *attr) {
   static const char digits[] = "0123456789abcdef";
-  char text[HW_MAX * 3 + 4];
-  if (len == 4 || len == 16) { /* of a tunnel: an IP address */
-    lua_pushstring(
-        L, inet_ntop(len == 4 ? AF_INET : AF_INET6, data, text, sizeof text));
+  char text[HW_MAX * 3];
+  const unsigned char *data = nla_data(attr);
+  const int len = nla_len(attr);
+  if (!codec->plain && (len == 4 || len == 16)) { /* of a tunnel's end */
+    push_ip(codec->L, data, len);
     return;
   }
   char *end = text;
@@ -99,15 +108,27 @@ static void push_hw(lua_State *L, const unsigned char *data, int len) {
     *end++ = digits[data[i] >> 4];
     *end++ = digits[data[i] & 15];
   }
-  lua_pushlstring(L, text, (size_t)(end - text));
+  lua_pushlstring(codec->L, text, (size_t)(end - text));
 }
 
-static void push_ip(lua_State *L, const void *data, int len) {
-  char text[INET6_ADDRSTRLEN];
-  int family = len == 4 ? AF_INET : AF_INET6;
-  lua_pushstring(L, len == 4 || len == 16
-                        ? inet_ntop(family, data, text, sizeof text)
-                        : NULL);
+/* An address that is "any" if it is none. */
+static void push_any(lua_State *L, const struct nlattr *attr) {
+  static const char zeros[16];
+  const int len = nla_len(attr);
+  if (len <= (int)sizeof zeros && memcmp(nla_data(attr), zeros, len) == 0)
+    lua_pushliteral(L, "any");
+  else
+    push_ip(L, nla_data(attr), len);
+}
+
+/* Two bytes of priority, and a hardware address; written as ip does. */
+static void push_bridge(lua_State *L, const struct nlattr *attr) {
+  char text[32];
+  const unsigned char *id = nla_data(attr);
+  if (nla_len(attr) == 8)
+    snprintf(text, sizeof text, "%02x%02x.%x:%x:%x:%x:%x:%x", id[0], id[1],
+             id[2], id[3], id[4], id[5], id[6], id[7]);
+  lua_pushstring(L, nla_len(attr) == 8 ? text : NULL);
 }
 
 static void push_name(lua_State *L, const nn_name *names, uint32_t value) {
@@ -150,58 +171,6 @@ static uint64_t get_integer(const struct nlattr *attr) {
   }
 }
 
-static void push_value(const nn_codec *codec, const nn_field *field,
-                       struct nlattr *attr) {
-  lua_State *L = codec->L;
-  switch ((enum nn_kind)field->kind) {
-  case NN_U8:
-  case NN_U16:
-  case NN_U32:
-  case NN_U64:
-    lua_pushinteger(L, (lua_Integer)get_integer(attr));
-    break;
-  case NN_S32:
-    lua_pushinteger(L, (int32_t)get_integer(attr));
-    break;
-  case NN_BE16:
-    lua_pushinteger(L, ntohs((uint16_t)get_integer(attr)));
-    break;
-  case NN_BOOL:
-    lua_pushboolean(L, get_integer(attr) != 0);
-    break;
-  case NN_FLAG:
-    lua_pushboolean(L, true);
-    break;
-  case NN_TEXT:
-  case NN_IFNAME:
-    lua_pushlstring(L, nla_data(attr),
-                    strnlen(nla_data(attr), (size_t)nla_len(attr)));
-    break;
-  case NN_HW:
-    push_hw(L, nla_data(attr), nla_len(attr));
-    break;
-  case NN_IP:
-    push_ip(L, nla_data(attr), nla_len(attr));
-    break;
-  case NN_LINK:
-    nn_link_push(codec, (unsigned)get_integer(attr));
-    break;
-  case NN_NAME8:
-  case NN_NAME16:
-  case NN_NAME32:
-    push_name(L, field->detail, (uint32_t)get_integer(attr));
-    break;
-  case NN_RANGE16:
-  case NN_RANGE32:
-    push_range(L, attr);
-    break;
-  case NN_NEST:
-    lua_newtable(L);
-    nn_fields_read(codec, field->detail, nla_data(attr), nla_len(attr));
-    break;
-  }
-}
-
 /* The bytes of the payload, which is an integer. */
 static int kind_size(int kind) {
   switch (kind) {
@@ -218,6 +187,170 @@ static int kind_size(int kind) {
   default:
     return 4;
   }
+}
+
+/* The integer of which `part` is a part, if it is there. */
+static uint32_t get_part(const nn_part *part, const struct nlattr *attr) {
+  uint32_t value = 0;
+  if (attr == NULL || nla_len(attr) < part->size)
+    return 0;
+  if (part->size == 2)
+    value = part->network ? ntohs(nla_get_u16(attr)) : nla_get_u16(attr);
+  else if (nla_len(attr) >= 4) /* the first of the two */
+    value = part->network ? ntohl(nla_get_u32(attr)) : nla_get_u32(attr);
+  value &= part->mask;
+  for (uint32_t mask = part->mask; value != 0 && !(mask & 1); mask >>= 1)
+    value >>= 1;
+  return value;
+}
+
+static void push_part(lua_State *L, const nn_part *part,
+                      const struct nlattr *attr) {
+  const uint32_t value = get_part(part, attr);
+  if (part->number)
+    lua_pushinteger(L, value);
+  else
+    lua_pushboolean(L, value != 0);
+}
+
+static void push_value(const nn_codec *codec, const nn_field *field,
+                       struct nlattr *attr);
+
+static void push_list(const nn_codec *codec, const nn_field *field,
+                      struct nlattr *nest) {
+  struct nlattr *item;
+  int left;
+  lua_Integer count = 0;
+  luaL_checkstack(codec->L, 8, NULL);
+  lua_newtable(codec->L);
+  nla_for_each_nested(item, nest, left) {
+    push_value(codec, field->detail, item);
+    lua_rawseti(codec->L, -2, ++count);
+  }
+}
+
+static int struct_size(const nn_field *fields) {
+  int size = 0;
+  for (; fields->name != NULL; fields++)
+    if (size < (int)fields->type + kind_size(fields->kind))
+      size = (int)fields->type + kind_size(fields->kind);
+  return size;
+}
+
+/* A table for a struct, if the payload is large enough for it. */
+static void push_struct(const nn_codec *codec, const nn_field *field,
+                        const struct nlattr *attr) {
+  const nn_field *fields = field->detail;
+  lua_newtable(codec->L);
+  if (nla_len(attr) >= struct_size(fields))
+    nn_head_read(codec, fields, nla_data(attr));
+}
+
+static void push_value(const nn_codec *codec, const nn_field *field,
+                       struct nlattr *attr) {
+  lua_State *L = codec->L;
+  switch ((enum nn_kind)field->kind) {
+  case NN_U8:
+  case NN_U16:
+  case NN_U32:
+  case NN_U64:
+    lua_pushinteger(L, (lua_Integer)get_integer(attr));
+    break;
+  case NN_S32:
+    lua_pushinteger(L, (int32_t)get_integer(attr));
+    break;
+  case NN_BE16:
+    lua_pushinteger(L, ntohs((uint16_t)get_integer(attr)));
+    break;
+  case NN_BE32:
+    lua_pushinteger(L, ntohl((uint32_t)get_integer(attr)));
+    break;
+  case NN_BOOL:
+    lua_pushboolean(L, get_integer(attr) != 0);
+    break;
+  case NN_FLAG:
+    lua_pushboolean(L, true);
+    break;
+  case NN_TEXT:
+  case NN_IFNAME:
+    lua_pushlstring(L, nla_data(attr),
+                    strnlen(nla_data(attr), (size_t)nla_len(attr)));
+    break;
+  case NN_HW:
+    push_hw(codec, attr);
+    break;
+  case NN_IP:
+    push_ip(L, nla_data(attr), nla_len(attr));
+    break;
+  case NN_IP4:
+  case NN_IP6:
+    push_any(L, attr);
+    break;
+  case NN_QUAD:
+    push_ip(L, nla_data(attr), nla_len(attr));
+    break;
+  case NN_LINK: /* none has index 0 */
+    if (get_integer(attr) != 0)
+      nn_link_push(codec, (unsigned)get_integer(attr));
+    else
+      lua_pushnil(L);
+    break;
+  case NN_NAME8:
+  case NN_NAME16:
+  case NN_NAME32:
+    push_name(L, field->detail, (uint32_t)get_integer(attr));
+    break;
+  case NN_RANGE16:
+  case NN_RANGE32:
+    push_range(L, attr);
+    break;
+  case NN_NEST:
+    lua_newtable(L);
+    nn_fields_read(codec, field->detail, nla_data(attr), nla_len(attr));
+    break;
+  case NN_LIST:
+    push_list(codec, field, attr);
+    break;
+  case NN_STRUCT:
+    push_struct(codec, field, attr);
+    break;
+  case NN_PART:
+    push_part(L, field->detail, attr);
+    break;
+  case NN_TIMER:
+    lua_pushnumber(L, (lua_Number)get_integer(attr) / 100);
+    break;
+  case NN_BRIDGE:
+    push_bridge(L, attr);
+    break;
+  case NN_INSIDE: /* more than a value: read_field */
+  case NN_GROUP:
+  case NN_IF:
+  case NN_EACH:
+    lua_pushnil(L);
+    break;
+  }
+}
+
+/* The value of an attribute, alone or with others; false if there is none. */
+static bool push_field(const nn_codec *codec, const nn_field *field,
+                       struct nlattr *const *attrs) {
+  struct nlattr *attr = attrs[field->type];
+  if (field->kind == NN_GROUP) {
+    if (get_integer(attr) == 0)
+      return false;
+    lua_newtable(codec->L);
+    nn_fields_push(codec, field->detail, attrs);
+    return true;
+  }
+  if (field->kind == NN_IF) {
+    const nn_if *this = field->detail;
+    if ((get_part(&this->part, attrs[this->type]) != 0) == this->unset)
+      return false;
+    field = &this->field;
+  }
+  push_value(codec, field, attr);
+  return true;
 }
 
 /* Pushes an array of the fields' names, which is made once: a name that is
@@ -242,10 +375,19 @@ void nn_fields_push(const nn_codec *codec, const nn_field *fields,
   const int table = lua_gettop(L), names = table + 1;
   push_names(L, fields);
   for (int i = 0; fields[i].name != NULL; i++)
-    if (attrs[fields[i].type] != NULL) {
+    if (attrs[fields[i].type] == NULL || fields[i].kind == NN_EACH) {
+      continue;
+    } else if (fields[i].kind == NN_INSIDE) {
+      lua_pushvalue(L, table);
+      nn_fields_read(codec, fields[i].detail, nla_data(attrs[fields[i].type]),
+                     nla_len(attrs[fields[i].type]));
+      lua_pop(L, 1);
+    } else {
       lua_rawgeti(L, names, i + 1);
-      push_value(codec, &fields[i], attrs[fields[i].type]);
-      lua_rawset(L, table);
+      if (push_field(codec, &fields[i], attrs))
+        lua_rawset(L, table);
+      else
+        lua_pop(L, 1);
     }
   lua_pop(L, 1);
 }
@@ -347,6 +489,7 @@ static bool put_number(const nn_codec *codec, const nn_field *field,
     size = 2, max = UINT16_MAX;
     break;
   case NN_U32:
+  case NN_BE32:
     size = 4, max = UINT32_MAX;
     break;
   case NN_S32:
@@ -359,6 +502,8 @@ static bool put_number(const nn_codec *codec, const nn_field *field,
     return false;
   if (field->kind == NN_BE16)
     value = htons((uint16_t)value);
+  else if (field->kind == NN_BE32)
+    value = htonl((uint32_t)value);
   return put_integer(codec, field, msg, value, size);
 }
 
@@ -490,6 +635,106 @@ static bool put_boolean(const nn_codec *codec, const nn_field *field,
   return !value || put(codec, field, field->type, msg, NULL, 0);
 }
 
+/* An address of one family, or "any". */
+static bool put_any(const nn_codec *codec, const nn_field *field,
+                    struct nl_msg *msg) {
+  const int size = field->kind == NN_IP4 ? 4 : 16;
+  unsigned char bytes[16] = {0};
+  size_t len;
+  if (lua_type(codec->L, -1) != LUA_TSTRING)
+    wrong_type(codec, field, "string");
+  const char *text = lua_tolstring(codec->L, -1, &len);
+  if (strlen(text) != len ||
+      (strcmp(text, "any") != 0 && nn_parse_ip(text, bytes) != size))
+    return refuse(codec, field, EINVAL);
+  return put(codec, field, field->type, msg, bytes, size);
+}
+
+/* A number, or one that is written as an IPv4 address. */
+static bool put_quad(const nn_codec *codec, const nn_field *field,
+                     struct nl_msg *msg) {
+  nn_field number = *field;
+  number.kind = lua_type(codec->L, -1) == LUA_TSTRING ? NN_IP4 : NN_BE32;
+  return number.kind == NN_IP4 ? put_any(codec, &number, msg)
+                               : put_number(codec, &number, msg);
+}
+
+/* Changes the bits of a part in the attribute that has been written already, or
+   appends one. */
+static bool change_part(const nn_codec *codec, const nn_field *field, int type,
+                        const nn_part *part, uint32_t value,
+                        struct nl_msg *msg) {
+  struct nlmsghdr *hdr = nlmsg_hdr(msg);
+  struct nlattr *attr =
+      nla_find((struct nlattr *)(void *)((char *)hdr + codec->start),
+               (int)(hdr->nlmsg_len - codec->start), type);
+  uint32_t words[2] = {0, 0};
+  uint16_t word = 0;
+  if (attr == NULL) {
+    if (!put(codec, field, type, msg, words, part->size))
+      return false;
+    attr = nlmsg_tail(hdr);
+    attr = (struct nlattr *)(void *)((char *)attr -
+                                     NLA_ALIGN(NLA_HDRLEN + part->size));
+  }
+  for (uint32_t mask = part->mask; !(mask & 1); mask >>= 1)
+    value <<= 1;
+  if (part->size == 2) {
+    const uint16_t mask =
+        part->network ? htons((uint16_t)part->mask) : (uint16_t)part->mask;
+    memcpy(&word, nla_data(attr), sizeof word);
+    word &= (uint16_t)~mask;
+    word |= part->network ? htons((uint16_t)value) : (uint16_t)value;
+    memcpy(nla_data(attr), &word, sizeof word);
+    return true;
+  }
+  const uint32_t mask = part->network ? htonl(part->mask) : part->mask;
+  memcpy(words, nla_data(attr), part->size);
+  words[0] = (words[0] & ~mask) | (part->network ? htonl(value) : value);
+  words[1] |= mask;
+  memcpy(nla_data(attr), words, part->size);
+  return true;
+}
+
+static bool put_part(const nn_codec *codec, const nn_field *field,
+                     struct nl_msg *msg) {
+  const nn_part *part = field->detail;
+  uint32_t max = part->mask;
+  lua_Integer value;
+  while (!(max & 1))
+    max >>= 1;
+  if (part->number) {
+    if (!get_number(codec, field, 0, max, &value))
+      return false;
+  } else {
+    if (lua_type(codec->L, -1) != LUA_TBOOLEAN)
+      wrong_type(codec, field, "boolean");
+    value = lua_toboolean(codec->L, -1) ? max : 0;
+  }
+  return change_part(codec, field, field->type, part, (uint32_t)value, msg);
+}
+
+static bool put_value(const nn_codec *codec, const nn_field *field,
+                      struct nl_msg *msg);
+
+/* What makes it count, and then the value; false is that it does not count. */
+static bool put_if(const nn_codec *codec, const nn_field *field,
+                   struct nl_msg *msg) {
+  const nn_if *this = field->detail;
+  const bool none = lua_isboolean(codec->L, -1) && !lua_toboolean(codec->L, -1);
+  return (none || put_value(codec, &this->field, msg)) &&
+         change_part(codec, field, this->type, &this->part, none == this->unset,
+                     msg);
+}
+
+static bool put_each(const nn_codec *codec, const nn_field *field,
+                     struct nl_msg *msg) {
+  for (const nn_field *each = field->detail; each->name != NULL; each++)
+    if (!put_value(codec, each, msg))
+      return false;
+  return true;
+}
+
 /* A name or an index; false takes the link away, as a master. */
 static bool put_link(const nn_codec *codec, const nn_field *field,
                      struct nl_msg *msg) {
@@ -510,12 +755,53 @@ static bool put_nest(const nn_codec *codec, const nn_field *field,
   const nn_field *const fields[] = {field->detail, NULL};
   static const char *const none[] = {NULL};
   nn_fields_check(codec, lua_gettop(codec->L), fields, none);
+  if (field->kind == NN_GROUP)
+    return nn_fields_write(codec, field->detail, lua_gettop(codec->L), msg);
+  nn_codec inner = *codec;
+  inner.start = 0;
   struct nlattr *nest = nla_nest_start(msg, field->type);
   if (nest == NULL)
     return refuse(codec, field, EMSGSIZE);
-  if (!nn_fields_write(codec, field->detail, lua_gettop(codec->L), msg))
+  if (!nn_fields_write(&inner, field->detail, lua_gettop(codec->L), msg))
     return false;
   nla_nest_end(msg, nest);
+  return true;
+}
+
+static bool put_struct(const nn_codec *codec, const nn_field *field,
+                       struct nl_msg *msg) {
+  unsigned char bytes[16] = {0};
+  if (lua_type(codec->L, -1) != LUA_TTABLE)
+    wrong_type(codec, field, "table");
+  const nn_field *const fields[] = {field->detail, NULL};
+  static const char *const none[] = {NULL};
+  nn_fields_check(codec, lua_gettop(codec->L), fields, none);
+  return nn_head_write(codec, field->detail, lua_gettop(codec->L), msg,
+                       bytes) &&
+         put(codec, field, field->type, msg, bytes, struct_size(field->detail));
+}
+
+static bool put_list(const nn_codec *codec, const nn_field *field,
+                     struct nl_msg *msg) {
+  lua_State *L = codec->L;
+  nn_field item = *(const nn_field *)field->detail;
+  const bool places = item.type == 0;
+  if (lua_type(L, -1) != LUA_TTABLE)
+    wrong_type(codec, field, "table");
+  item.name = field->name;
+  struct nlattr *nest = nla_nest_start(msg, field->type);
+  if (nest == NULL)
+    return refuse(codec, field, EMSGSIZE);
+  luaL_checkstack(L, 8, NULL);
+  for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+    if (places)
+      item.type = (uint16_t)(i - 1);
+    if (!put_value(codec, &item, msg))
+      return false;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  nla_nest_end_keep_empty(msg, nest);
   return true;
 }
 
@@ -540,21 +826,59 @@ static bool put_value(const nn_codec *codec, const nn_field *field,
   case NN_RANGE32:
     return put_range(codec, field, msg);
   case NN_NEST:
+  case NN_GROUP:
     return put_nest(codec, field, msg);
+  case NN_IP4:
+  case NN_IP6:
+    return put_any(codec, field, msg);
+  case NN_QUAD:
+    return put_quad(codec, field, msg);
+  case NN_PART:
+    return put_part(codec, field, msg);
+  case NN_IF:
+    return put_if(codec, field, msg);
+  case NN_EACH:
+    return put_each(codec, field, msg);
+  case NN_LIST:
+    return put_list(codec, field, msg);
+  case NN_STRUCT:
+    return put_struct(codec, field, msg);
   default:
     return put_number(codec, field, msg);
   }
 }
 
+/* A nest for fields of the same table, unless it has none of them. */
+static bool put_inside(const nn_codec *codec, const nn_field *field, int table,
+                       struct nl_msg *msg) {
+  nn_codec inner = *codec;
+  inner.start = 0;
+  struct nlattr *nest = nla_nest_start(msg, field->type);
+  if (nest == NULL)
+    return refuse(codec, field, EMSGSIZE);
+  if (!nn_fields_write(&inner, field->detail, table, msg))
+    return false;
+  nla_nest_end(msg, nest); /* or nothing, if it is empty */
+  return true;
+}
+
 bool nn_fields_write(const nn_codec *codec, const nn_field *fields, int table,
                      struct nl_msg *msg) {
   lua_State *L = codec->L;
+  nn_codec here = *codec;
+  if (here.start == 0)
+    here.start = nlmsg_hdr(msg)->nlmsg_len;
   luaL_checkstack(L, 8, NULL);
   for (const nn_field *field = fields; field->name != NULL; field++) {
     if (field->fixed)
       continue;
+    if (field->kind == NN_INSIDE) {
+      if (!put_inside(codec, field, table, msg))
+        return false;
+      continue;
+    }
     if (lua_getfield(L, table, field->name) != LUA_TNIL &&
-        !put_value(codec, field, msg))
+        !put_value(&here, field, msg))
       return false;
     lua_pop(L, 1);
   }
@@ -580,6 +904,16 @@ bool nn_head_write(const nn_codec *codec, const nn_field *fields, int table,
   return true;
 }
 
+/* Whether one of the fields that can be written is called so. */
+static bool has_field(const nn_field *fields, const char *name) {
+  for (; fields->name != NULL; fields++)
+    if (!fields->fixed &&
+        (fields->kind == NN_INSIDE ? has_field(fields->detail, name)
+                                   : strcmp(fields->name, name) == 0))
+      return true;
+  return false;
+}
+
 void nn_fields_check(const nn_codec *codec, int table,
                      const nn_field *const *fields, const char *const *others) {
   lua_State *L = codec->L;
@@ -591,8 +925,7 @@ void nn_fields_check(const nn_codec *codec, int table,
     for (const char *const *other = others; key && *other && !known; other++)
       known = strcmp(*other, key) == 0;
     for (const nn_field *const *list = fields; key && *list && !known; list++)
-      for (const nn_field *field = *list; field->name && !known; field++)
-        known = !field->fixed && strcmp(field->name, key) == 0;
+      known = has_field(*list, key);
     if (!known)
       luaL_error(L, "unknown field '%s' to '%s'", luaL_tolstring(L, -2, NULL),
                  codec->what);

@@ -18,7 +18,8 @@ enum nn_kind {
   NN_U32,
   NN_U64,
   NN_S32,
-  NN_BE16,   /* of the network's: a port */
+  NN_BE16, /* of the network's: a port */
+  NN_BE32,
   NN_BOOL,   /* an u8 of 0 or 1: boolean */
   NN_FLAG,   /* nothing, but there or not: boolean */
   NN_TEXT,   /* a string */
@@ -27,13 +28,27 @@ enum nn_kind {
                 bytes, as tunnels have, it is an IP address */
   NN_IP,     /* of 4 or 16 bytes: "192.0.2.1"; for the latter, `detail` may be
                 another type of attribute */
+  NN_IP4,    /* of 4 bytes; "any" for zeros */
+  NN_IP6,    /* of 16 bytes; "any" for zeros */
+  NN_QUAD,   /* an u32 of the network's order: "0.0.0.7", or the integer 7 */
   NN_LINK,   /* an u32, the index of a link: its name */
   NN_NAME8,  /* integers with names: `detail` is an array of them */
   NN_NAME16,
   NN_NAME32,
   NN_RANGE16, /* two integers: 80 if they are equal, else "1000-2000" */
   NN_RANGE32,
-  NN_NEST /* `detail` are the fields of a table */
+  NN_NEST,   /* `detail` are the fields of a table */
+  NN_INSIDE, /* a nest, but its fields are of the same table */
+  NN_GROUP,  /* no nest, but its fields are of a table of their own, which is
+                there if this attribute is not 0 */
+  NN_LIST,   /* a nest: an array of what the field in `detail` tells; their
+                types are their places if that has none */
+  NN_STRUCT, /* `detail` are the fields of a struct, as for nn_head_read */
+  NN_PART,   /* some bits of an integer, one of several fields: nn_part */
+  NN_IF,     /* counts only if another attribute says so: nn_if */
+  NN_EACH,   /* written only: a value for each of the fields in `detail` */
+  NN_TIMER,  /* an u64 of hundredths: seconds */
+  NN_BRIDGE  /* the id of a bridge: "8000.52:54:0:12:34:56" */
 };
 
 /* A name of a value; the array ends with one without text. */
@@ -54,12 +69,34 @@ typedef struct nn_field {
   const void *detail;
 } nn_field;
 
+/* The bits of `mask` in an integer. */
+typedef struct nn_part {
+  uint8_t size; /* bytes of it: 2 or 4; 8: an u32, then the mask of the bits
+                   that are meant */
+  bool network; /* of the network's byte order */
+  bool number;  /* their value, not a boolean */
+  uint32_t mask;
+} nn_part;
+
+/* A field that counts if a bit of another attribute is set (or is not): writing
+   it sees to that, and so does false. */
+typedef struct nn_if {
+  nn_field field;
+  uint16_t type; /* of the other attribute */
+  bool unset;
+  nn_part part;
+} nn_if;
+
 /* What is needed besides: the socket of the namespace, which also knows the
    names of links. */
 typedef struct nn_codec {
   lua_State *L;
   nn_rtnl *rtnl;
   const char *what; /* what messages begin with */
+  bool plain;       /* no hardware address is that of a tunnel's end */
+  bool foreign;     /* links are of another namespace: indexes, no names */
+  uint32_t start;   /* bytes of the message before these attributes, if some
+                       have been written already, else 0 */
 } nn_codec;
 
 /* For the NS at the first argument, which ends with nn_ns_done. NULL after

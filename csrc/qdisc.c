@@ -194,7 +194,7 @@ static void push_value(lua_State *L, nn_unit unit, double value) {
 static void check_names(lua_State *L, const char *what, int table,
                         const nn_queue *queue, const char *const *others) {
   static const nn_field *const none[] = {NULL};
-  const nn_codec codec = {L, NULL, what};
+  const nn_codec codec = {.L = L, .what = what};
   const char *names[NN_OPTIONS + 4];
   size_t count = 0;
   while (*others != NULL)

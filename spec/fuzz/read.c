@@ -57,7 +57,7 @@ static int push_alone(lua_State *L) {
   const list *which = lua_touserdata(L, 1);
   const struct nlmsghdr *msg = lua_touserdata(L, 2);
   nn_rtnl rtnl = {.fd = 0};
-  const nn_codec codec = {L, &rtnl, "fuzz"};
+  const nn_codec codec = {.L = L, .rtnl = &rtnl, .what = "fuzz"};
   const bool pushed = which->push(&codec, msg);
   fuzz_need(lua_gettop(L) == 2 + pushed, "the Lua stack is not balanced");
   lua_pushboolean(L, true);
