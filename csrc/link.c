@@ -4,6 +4,7 @@ link.c: links, as `ip link` has them.
 */
 #include <errno.h>
 #include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -85,6 +86,41 @@ static void push_lower(const nn_codec *codec, const struct nlattr *attr,
   }
 }
 
+/* As `ip` prints them. */
+static void push_flags(lua_State *L, unsigned flags) {
+  static const nn_name names[] = {{"LOOPBACK", IFF_LOOPBACK},
+                                  {"BROADCAST", IFF_BROADCAST},
+                                  {"POINTOPOINT", IFF_POINTOPOINT},
+                                  {"MULTICAST", IFF_MULTICAST},
+                                  {"NOARP", IFF_NOARP},
+                                  {"ALLMULTI", IFF_ALLMULTI},
+                                  {"PROMISC", IFF_PROMISC},
+                                  {"MASTER", IFF_MASTER},
+                                  {"SLAVE", IFF_SLAVE},
+                                  {"DEBUG", IFF_DEBUG},
+                                  {"DYNAMIC", IFF_DYNAMIC},
+                                  {"AUTOMEDIA", IFF_AUTOMEDIA},
+                                  {"PORTSEL", IFF_PORTSEL},
+                                  {"NOTRAILERS", IFF_NOTRAILERS},
+                                  {"UP", IFF_UP},
+                                  {"LOWER_UP", IFF_LOWER_UP},
+                                  {"DORMANT", IFF_DORMANT},
+                                  {"ECHO", IFF_ECHO},
+                                  {NULL, 0}};
+  lua_Integer count = 0;
+  lua_createtable(L, 4, 0);
+  if ((flags & IFF_UP) && !(flags & IFF_RUNNING)) {
+    lua_pushliteral(L, "NO-CARRIER");
+    lua_rawseti(L, -2, ++count);
+  }
+  for (const nn_name *name = names; name->text != NULL; name++)
+    if (flags & name->value) {
+      lua_pushstring(L, name->text);
+      lua_rawseti(L, -2, ++count);
+    }
+  lua_setfield(L, -2, "flags");
+}
+
 /* IFLA_LINKINFO: the kind, its fields beside those of every link, and as `port`
    what the link is to its master. Returns the kind, or NULL. */
 static const char *push_info(const nn_codec *codec, struct nlattr *attr) {
@@ -100,29 +136,42 @@ static const char *push_info(const nn_codec *codec, struct nlattr *attr) {
     lua_setfield(L, -2, "kind");
   }
   struct nlattr *data = info[IFLA_INFO_DATA];
-  const nn_field *fields = kind != NULL ? nn_link_kind(kind) : NULL;
-  if (fields != NULL && data != NULL)
-    nn_fields_read(codec, fields, nla_data(data), nla_len(data));
+  const nn_link_type *of_kind = kind != NULL ? nn_link_kind(kind) : NULL;
+  if (of_kind != NULL && data != NULL)
+    nn_fields_read(codec, of_kind->fields, nla_data(data), nla_len(data));
   struct nlattr *port = info[IFLA_INFO_SLAVE_DATA];
-  const nn_field *port_fields =
+  const nn_link_type *of_port =
       info[IFLA_INFO_SLAVE_KIND] != NULL
           ? nn_port_kind(nla_get_string(info[IFLA_INFO_SLAVE_KIND]))
           : NULL;
-  if (port_fields != NULL && port != NULL) {
+  if (of_port != NULL && port != NULL) {
     lua_createtable(L, 0, 32);
-    nn_fields_read(codec, port_fields, nla_data(port), nla_len(port));
+    nn_fields_read(codec, of_port->fields, nla_data(port), nla_len(port));
     lua_setfield(L, -2, "port");
   }
   return kind;
+}
+
+/* Whether the ends of the link are its hardware addresses. */
+static bool of_tunnel(unsigned type) {
+  return type == ARPHRD_TUNNEL || type == ARPHRD_TUNNEL6 ||
+         type == ARPHRD_SIT || type == ARPHRD_IPGRE || type == ARPHRD_IP6GRE;
+}
+
+static bool same(const struct nlattr *a, const struct nlattr *b) {
+  return a != NULL && b != NULL && nla_len(a) == nla_len(b) &&
+         memcmp(nla_data(a), nla_data(b), (size_t)nla_len(a)) == 0;
 }
 
 bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   lua_State *L = codec->L;
   const struct ifinfomsg *info = nlmsg_data(msg);
   struct nlattr *attrs[NN_TYPE_MAX + 1];
+  nn_codec here = *codec;
+  here.plain = !of_tunnel(info->ifi_type);
   lua_createtable(L, 0, 32);
-  lua_pushinteger(L, info->ifi_index);
-  lua_setfield(L, -2, "index");
+  nn_head_read(codec, nn_link_head, info);
+  push_flags(L, info->ifi_flags);
   lua_pushboolean(L, (info->ifi_flags & IFF_UP) != 0);
   lua_setfield(L, -2, "up");
   lua_pushboolean(L, (info->ifi_flags & IFF_RUNNING) != 0);
@@ -130,8 +179,13 @@ bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *info, attrs, NN_TYPE_MAX,
                   attrs_policy) < 0)
     return true;
-  nn_fields_push(codec, nn_link_fields, attrs);
-  const char *kind = push_info(codec, attrs[IFLA_LINKINFO]);
+  /* that of a new link is the one it got, and no news */
+  if (same(attrs[IFLA_ADDRESS], attrs[IFLA_PERM_ADDRESS]))
+    attrs[IFLA_PERM_ADDRESS] = NULL;
+  nn_fields_push(&here, nn_link_fields, attrs);
+  /* it stays on what it was made on */
+  here.foreign = attrs[IFLA_LINK_NETNSID] != NULL;
+  const char *kind = push_info(&here, attrs[IFLA_LINKINFO]);
   if (attrs[IFLA_LINK] != NULL)
     push_lower(codec, attrs[IFLA_LINK], attrs[IFLA_LINK_NETNSID], kind);
   if (attrs[IFLA_STATS64] != NULL)
@@ -150,11 +204,31 @@ static struct nl_msg *push_request(lua_State *L, const char *name) {
   return msg;
 }
 
-/* core.links(NS): an array of links. */
+/* A Lua error, if no link has a field that the filter at 2 asks for. */
+static void check_filter(lua_State *L) {
+  static const char *const others[] = {
+      "kind",         "up",         "running",   "link", "link_index",
+      "link_netnsid", "peer_index", "peer_nsid", NULL};
+  lua_pushnil(L);
+  while (lua_next(L, 2) != 0) {
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    bool known = key != NULL && nn_link_field(key);
+    for (const char *const *other = others; key && *other && !known; other++)
+      known = strcmp(*other, key) == 0;
+    if (!known)
+      luaL_error(L, "unknown field '%s' to 'links'",
+                 luaL_tolstring(L, -2, NULL));
+    lua_pop(L, 1);
+  }
+}
+
+/* core.links(NS, filter): an array of links. */
 static int link_list(lua_State *L) {
   nn_codec codec;
-  lua_settop(L, 1);
-  lua_pushnil(L); /* no filter */
+  lua_settop(L, 2);
+  if (!lua_isnil(L, 2))
+    check_filter(L);
   nn_ns *ns = nn_codec_open(L, "links", &codec);
   if (ns == NULL)
     return 3;
@@ -319,7 +393,8 @@ static bool put_lower(const nn_codec *codec, int table, struct nl_msg *msg) {
 static bool put_peer(const nn_codec *codec, int table, struct nl_msg *msg,
                      nn_ns **ns) {
   static const char *const others[] = {"ns", NULL};
-  static const char *const ignored[] = {"master", "alias", NULL};
+  static const char *const ignored[] = {"master", "alias", "proto_down",
+                                        "inet6_addr_gen_mode", NULL};
   const nn_field *const fields[] = {nn_link_fields, NULL};
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
   lua_State *L = codec->L;
@@ -341,13 +416,18 @@ static bool put_peer(const nn_codec *codec, int table, struct nl_msg *msg,
   return true;
 }
 
-/* The kind of a link and its fields: a part of IFLA_LINKINFO. */
-static bool put_kind(const nn_codec *codec, int table, const char *kind,
-                     const nn_field *fields, struct nl_msg *msg,
+/* The kind of a link and its fields: a part of IFLA_LINKINFO. `old` are the
+   attributes that it has already, `len` bytes of them. */
+static bool put_kind(const nn_codec *codec, int table, const nn_link_type *kind,
+                     const void *old, size_t len, struct nl_msg *msg,
                      nn_ns **peer_ns) {
-  nla_put_string(msg, IFLA_INFO_KIND, kind);
+  nn_codec inner = *codec;
+  nla_put_string(msg, IFLA_INFO_KIND, kind->name);
   struct nlattr *data = nla_nest_start(msg, IFLA_INFO_DATA);
-  if (!nn_fields_write(codec, fields, table, msg) ||
+  inner.start = nlmsg_hdr(msg)->nlmsg_len;
+  if (len > 0) /* the kernel takes the last of two */
+    nlmsg_append(msg, (void *)old, len, NLMSG_ALIGNTO);
+  if (!nn_fields_write(&inner, kind->fields, table, msg) ||
       (peer_ns != NULL && !put_peer(codec, table, msg, peer_ns)))
     return false;
   nla_nest_end(msg, data);
@@ -372,7 +452,8 @@ static int link_add(lua_State *L) {
   static const char *const others[] = {"kind", "up", "link", "ns", NULL};
   static const char *const of_veth[] = {"kind", "up",   "link",
                                         "ns",   "peer", NULL};
-  static const char *const ignored[] = {"alias", NULL};
+  static const char *const ignored[] = {"alias", "proto_down",
+                                        "inet6_addr_gen_mode", NULL};
   nn_codec codec;
   nn_ack ack = {.err = EOPNOTSUPP};
   nn_ns *place = NULL, *peer_place = NULL;
@@ -388,14 +469,14 @@ static int link_add(lua_State *L) {
                       luaL_typename(L, 4));
   const char *name = lua_tostring(L, 3), *kind = lua_tostring(L, 4);
   bool veth = strcmp(kind, "veth") == 0;
-  const nn_field *of_kind = nn_link_kind(kind);
+  const nn_link_type *of_kind = nn_link_kind(kind);
   const char *label = lua_pushfstring(L, "%s (%s)", name ? name : "?", kind);
   nn_ns *ns = nn_codec_open(L, "link_add", &codec);
   if (ns == NULL)
     return 3;
   if (of_kind == NULL)
     return fail(&codec, ns, &ack, label);
-  const nn_field *const fields[] = {nn_link_fields, of_kind, NULL};
+  const nn_field *const fields[] = {nn_link_fields, of_kind->fields, NULL};
   nn_fields_check(&codec, 2, fields, veth ? of_veth : others);
   check_without(&codec, 2, ignored);
   struct nl_msg *msg = nn_msg_push(L, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
@@ -404,7 +485,8 @@ static int link_add(lua_State *L) {
   bool ok = put_fields(&codec, nn_link_fields, 2, msg, &place) &&
             put_lower(&codec, 2, msg);
   struct nlattr *linkinfo = ok ? nla_nest_start(msg, IFLA_LINKINFO) : NULL;
-  ok = ok && put_kind(&codec, 2, kind, of_kind, msg, veth ? &peer_place : NULL);
+  ok = ok &&
+       put_kind(&codec, 2, of_kind, NULL, 0, msg, veth ? &peer_place : NULL);
   if (ok)
     nla_nest_end(msg, linkinfo);
   return finish(&codec, ns, ok, msg, label, place, peer_place);
@@ -419,18 +501,18 @@ static bool put_port(const nn_codec *codec, int table, const char *kind,
     return true;
   if (type != LUA_TTABLE)
     wrong_type(codec, "port", "table");
-  const nn_field *fields = kind != NULL ? nn_port_kind(kind) : NULL;
-  if (fields == NULL) {
-    nn_fail(L, EOPNOTSUPP, "%s %s: port: not that of a bridge", codec->what,
-            nn_ns_label(L, 1));
+  const nn_link_type *of_port = kind != NULL ? nn_port_kind(kind) : NULL;
+  if (of_port == NULL) {
+    nn_fail(L, EOPNOTSUPP, "%s %s: port: not that of a bridge or bond",
+            codec->what, nn_ns_label(L, 1));
     return false;
   }
-  const nn_field *const all[] = {fields, NULL};
+  const nn_field *const all[] = {of_port->fields, NULL};
   static const char *const none[] = {NULL};
   nn_fields_check(codec, lua_gettop(L), all, none);
   nla_put_string(msg, IFLA_INFO_SLAVE_KIND, kind);
   struct nlattr *data = nla_nest_start(msg, IFLA_INFO_SLAVE_DATA);
-  if (!nn_fields_write(codec, fields, lua_gettop(L), msg))
+  if (!nn_fields_write(codec, of_port->fields, lua_gettop(L), msg))
     return false;
   nla_nest_end(msg, data);
   return true;
@@ -440,16 +522,19 @@ static bool put_port(const nn_codec *codec, int table, const char *kind,
    or NULL. */
 typedef struct target {
   const char *kind, *master; /* the kinds of both */
+  const char *data;          /* the attributes of its kind, if they have to be
+                                repeated for a change */
+  size_t len;                /* and their bytes */
   int index;
   int address_len; /* bytes of a hardware address */
 } target;
 
 /* IFLA_LINKINFO, both parts of it in one: the kernel takes the last. */
 static bool put_info(const nn_codec *codec, const target *link,
-                     const nn_field *of_kind, struct nl_msg *msg) {
+                     const nn_link_type *of_kind, struct nl_msg *msg) {
   struct nlattr *info = nla_nest_start(msg, IFLA_LINKINFO);
-  if ((has_any(codec->L, 3, of_kind) &&
-       !put_kind(codec, 3, link->kind, of_kind, msg, NULL)) ||
+  if ((of_kind != NULL && has_any(codec->L, 3, of_kind->fields) &&
+       !put_kind(codec, 3, of_kind, link->data, link->len, msg, NULL)) ||
       !put_port(codec, 3, link->master, msg))
     return false;
   nla_nest_end(msg, info);
@@ -484,28 +569,21 @@ static void push_target(lua_State *L, const struct nlmsghdr *msg,
     return;
   if (info[IFLA_INFO_KIND] != NULL)
     link->kind = lua_pushstring(L, nla_get_string(info[IFLA_INFO_KIND]));
+  const nn_link_type *kind =
+      link->kind != NULL ? nn_link_kind(link->kind) : NULL;
+  if (kind != NULL && kind->whole && info[IFLA_INFO_DATA] != NULL) {
+    link->len = (size_t)nla_len(info[IFLA_INFO_DATA]);
+    link->data = lua_pushlstring(L, nla_data(info[IFLA_INFO_DATA]), link->len);
+  }
   if (info[IFLA_INFO_SLAVE_KIND] != NULL)
     link->master =
         lua_pushstring(L, nla_get_string(info[IFLA_INFO_SLAVE_KIND]));
 }
 
-/***
-Changes a link: `ip -n NAME link set LINK …`.
-@function link_set
-@param NS
-@tparam string name
-@tparam table changes as for @{link_add}, and `alias`; `rename`, a new name;
-`ns`, the namespace to move it to; `master=false` takes it out of a bridge;
-`port`, a table of what it is to its bridge (`isolated`, `hairpin`, `learning`,
-…)
-@treturn[1] boolean true
-@return[2] nil
-@treturn[2] string message
-@treturn[2] integer errno
-*/
-static int link_set(lua_State *L) {
+/* Changes the link called like the second argument, as the table says that is
+   the third. */
+static int change(lua_State *L, const char *what, const char *const *ignored) {
   static const char *const others[] = {"up", "ns", "rename", "port", NULL};
-  static const char *const ignored[] = {"num_tx_queues", "num_rx_queues", NULL};
   static const nn_field no_fields[] = {{.name = NULL}};
   static const nn_field renaming[] = {
       {"rename", IFLA_IFNAME, NN_IFNAME, false, NULL}, {.name = NULL}};
@@ -517,7 +595,7 @@ static int link_set(lua_State *L) {
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
   lua_settop(L, 3);
   luaL_checktype(L, 3, LUA_TTABLE);
-  nn_ns *ns = nn_codec_open(L, "link_set", &codec);
+  nn_ns *ns = nn_codec_open(L, what, &codec);
   if (ns == NULL)
     return 3;
   const struct nlmsghdr *answer = get_link(&codec, 2, &ack);
@@ -525,10 +603,9 @@ static int link_set(lua_State *L) {
     return fail(&codec, ns, &ack, name);
   push_target(L, answer, &link);
   info.ifi_index = link.index;
-  const nn_field *of_kind = link.kind != NULL ? nn_link_kind(link.kind) : NULL;
-  if (of_kind == NULL)
-    of_kind = no_fields;
-  const nn_field *const fields[] = {nn_link_fields + 1, of_kind, NULL};
+  const nn_link_type *kind = link.kind != NULL ? nn_link_kind(link.kind) : NULL;
+  const nn_field *const fields[] = {
+      nn_link_fields + 1, kind != NULL ? kind->fields : no_fields, NULL};
   nn_fields_check(&codec, 3, fields, others);
   check_without(&codec, 3, ignored);
   struct nl_msg *msg = nn_msg_push(L, RTM_NEWLINK, 0);
@@ -538,8 +615,35 @@ static int link_set(lua_State *L) {
             check_address(&codec, &link, IFLA_ADDRESS, msg) &&
             check_address(&codec, &link, IFLA_BROADCAST, msg) &&
             nn_fields_write(&codec, renaming, 3, msg) &&
-            put_info(&codec, &link, of_kind, msg);
+            put_info(&codec, &link, kind, msg);
   return finish(&codec, ns, ok, msg, name, place, NULL);
+}
+
+/***
+Changes a link: `ip -n NAME link set LINK …`.
+@function link_set
+@param NS
+@tparam string name
+@tparam table changes as for @{link_add}, and `alias`; `rename`, a new name;
+`ns`, the namespace to move it to; `master=false` takes it out of a bridge;
+`port`, a table of what it is to its bridge (`isolated`, `hairpin`, `learning`,
+…) or bond (`queue_id`, `prio`)
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno
+*/
+static int link_set(lua_State *L) {
+  static const char *const ignored[] = {"num_tx_queues", "num_rx_queues", NULL};
+  return change(L, "link_set", ignored);
+}
+
+/* core.tun_set(NS, name, fields): what link_add says of a link that tun_add has
+   made. */
+static int tun_set(lua_State *L) {
+  static const char *const ignored[] = {
+      "num_tx_queues", "num_rx_queues", "alias", "rename", "port", NULL};
+  return change(L, "link_add", ignored);
 }
 
 /***
@@ -578,5 +682,7 @@ void nn_open_link(lua_State *L) {
                                        {NULL, NULL}};
   lua_pushcfunction(L, link_list);
   lua_setfield(L, -2, "links");
+  lua_pushcfunction(L, tun_set);
+  lua_setfield(L, -2, "tun_set");
   nn_ns_functions(L, functions);
 }

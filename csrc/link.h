@@ -4,8 +4,18 @@
 
 #include "fields.h"
 
-extern const nn_field nn_link_fields[];         /* of every link */
-const nn_field *nn_link_kind(const char *kind); /* of one kind; NULL: unknown */
-const nn_field *nn_port_kind(const char *kind); /* of what has such a master */
+typedef struct nn_link_type {
+  const char *name;
+  const nn_field *fields;
+  bool whole; /* the kernel takes what a change does not mention for 0 */
+} nn_link_type;
+
+extern const nn_field nn_link_fields[];             /* of every link */
+extern const nn_field nn_link_head[];               /* of struct ifinfomsg */
+const nn_link_type *nn_link_kind(const char *name); /* NULL: unknown */
+const nn_link_type *
+nn_port_kind(const char *name); /* of what has such a master */
+/* Whether a link of some kind has such a field, which is no table. */
+bool nn_link_field(const char *name);
 
 #endif

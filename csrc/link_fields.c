@@ -1,15 +1,29 @@
 /* link_fields.c - what links of each kind are made of. The names are those of
    `ip -details -json link`, the attributes those of <linux/if_link.h>. */
+#include <netinet/in.h> /* before the kernel's, which then leave it be */
+
 #include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/if_tunnel.h>
+#include <linux/if_vlan.h>
+#include <linux/ip6_tunnel.h>
+#include <linux/rtnetlink.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "link.h"
 
 #define END                                                                    \
   { .name = NULL }
+
+/* A detail of NN_PART; the names of its kinds tell the integer's size. */
+#define PART(...) (&(const nn_part){__VA_ARGS__})
+#define BIT16(bit) PART(.size = 2, .mask = (bit))
+#define BIT32(bit) PART(.size = 4, .mask = (bit))
+#define MASKED(bit) PART(.size = 8, .mask = (bit))
 
 static const nn_name operstates[] = {
     {"UNKNOWN", 0}, {"NOTPRESENT", 1}, {"DOWN", 2}, {"LOWERLAYERDOWN", 3},
@@ -18,6 +32,23 @@ static const nn_name operstates[] = {
 static const nn_name linkmodes[] = {{"DEFAULT", 0}, {"DORMANT", 1}, {NULL, 0}};
 
 static const nn_name groups[] = {{"default", 0}, {NULL, 0}};
+
+static const nn_name gen_modes[] = {{"eui64", IN6_ADDR_GEN_MODE_EUI64},
+                                    {"none", IN6_ADDR_GEN_MODE_NONE},
+                                    {"stable_secret", 2},
+                                    {"random", IN6_ADDR_GEN_MODE_RANDOM},
+                                    {NULL, 0}};
+
+static const nn_field inet6_fields[] = {{"inet6_addr_gen_mode",
+                                         IFLA_INET6_ADDR_GEN_MODE, NN_NAME8,
+                                         false, gen_modes},
+                                        END};
+
+static const nn_field family_fields[] = {
+    {"inet6", AF_INET6, NN_INSIDE, false, inet6_fields}, END};
+
+static const nn_field altname = {"altname", IFLA_ALT_IFNAME, NN_IFNAME, true,
+                                 NULL};
 
 const nn_field nn_link_fields[] = {
     {"name", IFLA_IFNAME, NN_IFNAME, false, NULL},
@@ -43,6 +74,33 @@ const nn_field nn_link_fields[] = {
     {"gro_max_size", IFLA_GRO_MAX_SIZE, NN_U32, false, NULL},
     {"tso_max_size", IFLA_TSO_MAX_SIZE, NN_U32, true, NULL},
     {"tso_max_segs", IFLA_TSO_MAX_SEGS, NN_U32, true, NULL},
+    {"proto_down", IFLA_PROTO_DOWN, NN_BOOL, false, NULL},
+    {"altnames", IFLA_PROP_LIST, NN_LIST, true, &altname},
+    {"parentbus", IFLA_PARENT_DEV_BUS_NAME, NN_TEXT, true, NULL},
+    {"parentdev", IFLA_PARENT_DEV_NAME, NN_TEXT, true, NULL},
+    {"families", IFLA_AF_SPEC, NN_INSIDE, false, family_fields},
+    END};
+
+static const nn_name link_types[] = {{"ether", ARPHRD_ETHER},
+                                     {"loopback", ARPHRD_LOOPBACK},
+                                     {"none", ARPHRD_NONE},
+                                     {"void", ARPHRD_VOID},
+                                     {"ipip", ARPHRD_TUNNEL},
+                                     {"tunnel6", ARPHRD_TUNNEL6},
+                                     {"sit", ARPHRD_SIT},
+                                     {"gre", ARPHRD_IPGRE},
+                                     {"gre6", ARPHRD_IP6GRE},
+                                     {"ppp", ARPHRD_PPP},
+                                     {"infiniband", ARPHRD_INFINIBAND},
+                                     {"ieee802.11", ARPHRD_IEEE80211},
+                                     {"can", ARPHRD_CAN},
+                                     {"netlink", ARPHRD_NETLINK},
+                                     {NULL, 0}};
+
+const nn_field nn_link_head[] = {
+    {"index", offsetof(struct ifinfomsg, ifi_index), NN_U32, true, NULL},
+    {"link_type", offsetof(struct ifinfomsg, ifi_type), NN_NAME16, true,
+     link_types},
     END};
 
 /* --- kinds --------------------------------------------------------------- */
@@ -58,6 +116,10 @@ static const nn_name vlan_protocols[] = {
     {"802.1Q", 0x8100}, {"802.1ad", 0x88a8}, {NULL, 0}};
 #endif
 
+/* A boolean in an option that bridges call 0 or 1. */
+#define OPTION(bit)                                                            \
+  PART(.size = 8, .number = true, .mask = 1u << BR_BOOLOPT_##bit)
+
 static const nn_field bridge_fields[] = {
     {"forward_delay", IFLA_BR_FORWARD_DELAY, NN_U32, false, NULL},
     {"hello_time", IFLA_BR_HELLO_TIME, NN_U32, false, NULL},
@@ -70,6 +132,19 @@ static const nn_field bridge_fields[] = {
     {"vlan_protocol", IFLA_BR_VLAN_PROTOCOL, NN_NAME16, false, vlan_protocols},
     {"vlan_stats_enabled", IFLA_BR_VLAN_STATS_ENABLED, NN_U8, false, NULL},
     {"vlan_stats_per_port", IFLA_BR_VLAN_STATS_PER_PORT, NN_U8, false, NULL},
+    {"no_linklocal_learn", IFLA_BR_MULTI_BOOLOPT, NN_PART, false,
+     OPTION(NO_LL_LEARN)},
+    {"mcast_vlan_snooping", IFLA_BR_MULTI_BOOLOPT, NN_PART, false,
+     OPTION(MCAST_VLAN_SNOOPING)},
+    {"mst_enabled", IFLA_BR_MULTI_BOOLOPT, NN_PART, false, OPTION(MST_ENABLE)},
+    {"group_fwd_mask", IFLA_BR_GROUP_FWD_MASK, NN_U16, false, NULL},
+    {"bridge_id", IFLA_BR_BRIDGE_ID, NN_BRIDGE, true, NULL},
+    {"root_id", IFLA_BR_ROOT_ID, NN_BRIDGE, true, NULL},
+    {"hello_timer", IFLA_BR_HELLO_TIMER, NN_TIMER, true, NULL},
+    {"tcn_timer", IFLA_BR_TCN_TIMER, NN_TIMER, true, NULL},
+    {"topology_change_timer", IFLA_BR_TOPOLOGY_CHANGE_TIMER, NN_TIMER, true,
+     NULL},
+    {"gc_timer", IFLA_BR_GC_TIMER, NN_TIMER, true, NULL},
     {"root_port", IFLA_BR_ROOT_PORT, NN_U16, true, NULL},
     {"root_path_cost", IFLA_BR_ROOT_PATH_COST, NN_U32, true, NULL},
     {"topology_change", IFLA_BR_TOPOLOGY_CHANGE, NN_U8, true, NULL},
@@ -120,6 +195,15 @@ static const nn_field bridge_port_fields[] = {
     {"fastleave", IFLA_BRPORT_FAST_LEAVE, NN_BOOL, false, NULL},
     {"learning", IFLA_BRPORT_LEARNING, NN_BOOL, false, NULL},
     {"flood", IFLA_BRPORT_UNICAST_FLOOD, NN_BOOL, false, NULL},
+    {"id", IFLA_BRPORT_ID, NN_U16, true, NULL},
+    {"no", IFLA_BRPORT_NO, NN_U16, true, NULL},
+    {"bridge_id", IFLA_BRPORT_BRIDGE_ID, NN_BRIDGE, true, NULL},
+    {"root_id", IFLA_BRPORT_ROOT_ID, NN_BRIDGE, true, NULL},
+    {"hold_timer", IFLA_BRPORT_HOLD_TIMER, NN_TIMER, true, NULL},
+    {"message_age_timer", IFLA_BRPORT_MESSAGE_AGE_TIMER, NN_TIMER, true, NULL},
+    {"forward_delay_timer", IFLA_BRPORT_FORWARD_DELAY_TIMER, NN_TIMER, true,
+     NULL},
+    {"group_fwd_mask", IFLA_BRPORT_GROUP_FWD_MASK, NN_U16, false, NULL},
     {"designated_port", IFLA_BRPORT_DESIGNATED_PORT, NN_U16, true, NULL},
     {"designated_cost", IFLA_BRPORT_DESIGNATED_COST, NN_U16, true, NULL},
     {"topology_change_ack", IFLA_BRPORT_TOPOLOGY_CHANGE_ACK, NN_U8, true, NULL},
@@ -136,9 +220,29 @@ static const nn_field bridge_port_fields[] = {
     {"locked", IFLA_BRPORT_LOCKED, NN_BOOL, false, NULL},
     END};
 
+#define QOS(member) offsetof(struct ifla_vlan_qos_mapping, member)
+static const nn_field vlan_qos_fields[] = {
+    {"from", QOS(from), NN_U32, false, NULL},
+    {"to", QOS(to), NN_U32, false, NULL},
+    END};
+
+static const nn_field vlan_qos = {"qos", IFLA_VLAN_QOS_MAPPING, NN_STRUCT,
+                                  false, vlan_qos_fields};
+
+/* The flags by the names that `ip link add` has for them. */
 static const nn_field vlan_fields[] = {
     {"id", IFLA_VLAN_ID, NN_U16, false, NULL},
     {"protocol", IFLA_VLAN_PROTOCOL, NN_NAME16, false, vlan_protocols},
+    {"reorder_hdr", IFLA_VLAN_FLAGS, NN_PART, false,
+     MASKED(VLAN_FLAG_REORDER_HDR)},
+    {"gvrp", IFLA_VLAN_FLAGS, NN_PART, false, MASKED(VLAN_FLAG_GVRP)},
+    {"loose_binding", IFLA_VLAN_FLAGS, NN_PART, false,
+     MASKED(VLAN_FLAG_LOOSE_BINDING)},
+    {"mvrp", IFLA_VLAN_FLAGS, NN_PART, false, MASKED(VLAN_FLAG_MVRP)},
+    {"bridge_binding", IFLA_VLAN_FLAGS, NN_PART, false,
+     MASKED(VLAN_FLAG_BRIDGE_BINDING)},
+    {"ingress_qos", IFLA_VLAN_INGRESS_QOS, NN_LIST, false, &vlan_qos},
+    {"egress_qos", IFLA_VLAN_EGRESS_QOS, NN_LIST, false, &vlan_qos},
     END};
 
 static const uint16_t vxlan_remote6 = IFLA_VXLAN_GROUP6;
@@ -148,6 +252,12 @@ static const nn_name vxlan_dfs[] = {{"unset", VXLAN_DF_UNSET},
                                     {"set", VXLAN_DF_SET},
                                     {"inherit", VXLAN_DF_INHERIT},
                                     {NULL, 0}};
+
+#define RANGE(member) offsetof(struct ifla_vxlan_port_range, member)
+static const nn_field port_range[] = {
+    {"low", RANGE(low), NN_BE16, false, NULL},
+    {"high", RANGE(high), NN_BE16, false, NULL},
+    END};
 
 /* `dstport`, as `ip link add` calls it: a `port` is what a link is to its
    bridge, and a vxlan may have both. */
@@ -159,6 +269,7 @@ static const nn_field vxlan_fields[] = {
     {"local", IFLA_VXLAN_LOCAL6, NN_IP, true, NULL},
     {"link", IFLA_VXLAN_LINK, NN_LINK, false, NULL},
     {"dstport", IFLA_VXLAN_PORT, NN_BE16, false, NULL},
+    {"port_range", IFLA_VXLAN_PORT_RANGE, NN_STRUCT, false, port_range},
     {"ttl", IFLA_VXLAN_TTL, NN_U8, false, NULL},
     {"tos", IFLA_VXLAN_TOS, NN_U8, false, NULL},
     {"learning", IFLA_VXLAN_LEARNING, NN_BOOL, false, NULL},
@@ -182,10 +293,14 @@ static const nn_name macvlan_modes[] = {
     {"bridge", MACVLAN_MODE_BRIDGE},   {"passthru", MACVLAN_MODE_PASSTHRU},
     {"source", MACVLAN_MODE_SOURCE},   {NULL, 0}};
 
+static const nn_field macaddr = {"macaddr", IFLA_MACVLAN_MACADDR, NN_HW, true,
+                                 NULL};
+
 static const nn_field macvlan_fields[] = {
     {"mode", IFLA_MACVLAN_MODE, NN_NAME32, false, macvlan_modes},
     {"bcqueuelen", IFLA_MACVLAN_BC_QUEUE_LEN, NN_U32, false, NULL},
     {"usedbcqueuelen", IFLA_MACVLAN_BC_QUEUE_LEN_USED, NN_U32, true, NULL},
+    {"macaddr_data", IFLA_MACVLAN_MACADDR_DATA, NN_LIST, true, &macaddr},
     {"macaddr_count", IFLA_MACVLAN_MACADDR_COUNT, NN_U32, true, NULL},
     END};
 
@@ -195,7 +310,10 @@ static const nn_name ipvlan_modes[] = {{"l2", IPVLAN_MODE_L2},
                                        {NULL, 0}};
 
 static const nn_field ipvlan_fields[] = {
-    {"mode", IFLA_IPVLAN_MODE, NN_NAME16, false, ipvlan_modes}, END};
+    {"mode", IFLA_IPVLAN_MODE, NN_NAME16, false, ipvlan_modes},
+    {"private", IFLA_IPVLAN_FLAGS, NN_PART, false, BIT16(IPVLAN_F_PRIVATE)},
+    {"vepa", IFLA_IPVLAN_FLAGS, NN_PART, false, BIT16(IPVLAN_F_VEPA)},
+    END};
 
 static const nn_field vrf_fields[] = {
     {"table", IFLA_VRF_TABLE, NN_U32, false, NULL}, END};
@@ -205,13 +323,288 @@ static const nn_name bond_modes[] = {{"balance-rr", 0},  {"active-backup", 1},
                                      {"802.3ad", 4},     {"balance-tlb", 5},
                                      {"balance-alb", 6}, {NULL, 0}};
 
+static const nn_name bond_validates[] = {
+    {"none", 0},   {"active", 1},        {"backup", 2},        {"all", 3},
+    {"filter", 4}, {"filter_active", 5}, {"filter_backup", 6}, {NULL, 0}};
+
+static const nn_name bond_targets[] = {{"any", 0}, {"all", 1}, {NULL, 0}};
+
+static const nn_name bond_reselects[] = {
+    {"always", 0}, {"better", 1}, {"failure", 2}, {NULL, 0}};
+
+static const nn_name bond_macs[] = {
+    {"none", 0}, {"active", 1}, {"follow", 2}, {NULL, 0}};
+
+static const nn_name bond_policies[] = {
+    {"layer2", 0},   {"layer3+4", 1},    {"layer2+3", 2}, {"encap2+3", 3},
+    {"encap3+4", 4}, {"vlan+srcmac", 5}, {NULL, 0}};
+
+static const nn_name bond_actives[] = {{"off", 0}, {"on", 1}, {NULL, 0}};
+
+static const nn_name bond_rates[] = {{"slow", 0}, {"fast", 1}, {NULL, 0}};
+
+static const nn_name bond_selects[] = {
+    {"stable", 0}, {"bandwidth", 1}, {"count", 2}, {NULL, 0}};
+
+static const nn_field bond_target = {"target", 0, NN_IP4, false, NULL};
+
+static const nn_field ad_fields[] = {
+    {"aggregator", IFLA_BOND_AD_INFO_AGGREGATOR, NN_U16, true, NULL},
+    {"num_ports", IFLA_BOND_AD_INFO_NUM_PORTS, NN_U16, true, NULL},
+    {"actor_key", IFLA_BOND_AD_INFO_ACTOR_KEY, NN_U16, true, NULL},
+    {"partner_key", IFLA_BOND_AD_INFO_PARTNER_KEY, NN_U16, true, NULL},
+    {"partner_mac", IFLA_BOND_AD_INFO_PARTNER_MAC, NN_HW, true, NULL},
+    END};
+
 static const nn_field bond_fields[] = {
     {"mode", IFLA_BOND_MODE, NN_NAME8, false, bond_modes},
     {"active_slave", IFLA_BOND_ACTIVE_SLAVE, NN_LINK, false, NULL},
     {"miimon", IFLA_BOND_MIIMON, NN_U32, false, NULL},
     {"updelay", IFLA_BOND_UPDELAY, NN_U32, false, NULL},
     {"downdelay", IFLA_BOND_DOWNDELAY, NN_U32, false, NULL},
+    {"peer_notify_delay", IFLA_BOND_PEER_NOTIF_DELAY, NN_U32, false, NULL},
+    {"use_carrier", IFLA_BOND_USE_CARRIER, NN_U8, false, NULL},
+    {"arp_interval", IFLA_BOND_ARP_INTERVAL, NN_U32, false, NULL},
+    {"arp_missed_max", IFLA_BOND_MISSED_MAX, NN_U8, false, NULL},
+    {"arp_ip_target", IFLA_BOND_ARP_IP_TARGET, NN_LIST, false, &bond_target},
+    {"arp_validate", IFLA_BOND_ARP_VALIDATE, NN_NAME32, false, bond_validates},
+    {"arp_all_targets", IFLA_BOND_ARP_ALL_TARGETS, NN_NAME32, false,
+     bond_targets},
+    {"primary", IFLA_BOND_PRIMARY, NN_LINK, false, NULL},
+    {"primary_reselect", IFLA_BOND_PRIMARY_RESELECT, NN_NAME8, false,
+     bond_reselects},
+    {"fail_over_mac", IFLA_BOND_FAIL_OVER_MAC, NN_NAME8, false, bond_macs},
+    {"xmit_hash_policy", IFLA_BOND_XMIT_HASH_POLICY, NN_NAME8, false,
+     bond_policies},
+    {"resend_igmp", IFLA_BOND_RESEND_IGMP, NN_U32, false, NULL},
+    {"num_peer_notif", IFLA_BOND_NUM_PEER_NOTIF, NN_U8, false, NULL},
+    {"all_slaves_active", IFLA_BOND_ALL_SLAVES_ACTIVE, NN_U8, false, NULL},
+    {"min_links", IFLA_BOND_MIN_LINKS, NN_U32, false, NULL},
+    {"lp_interval", IFLA_BOND_LP_INTERVAL, NN_U32, false, NULL},
+    {"packets_per_slave", IFLA_BOND_PACKETS_PER_SLAVE, NN_U32, false, NULL},
+    {"ad_lacp_active", IFLA_BOND_AD_LACP_ACTIVE, NN_NAME8, false, bond_actives},
+    {"ad_lacp_rate", IFLA_BOND_AD_LACP_RATE, NN_NAME8, false, bond_rates},
+    {"ad_select", IFLA_BOND_AD_SELECT, NN_NAME8, false, bond_selects},
+    {"ad_info", IFLA_BOND_AD_INFO, NN_NEST, true, ad_fields},
+    {"ad_actor_sys_prio", IFLA_BOND_AD_ACTOR_SYS_PRIO, NN_U16, false, NULL},
+    {"ad_user_port_key", IFLA_BOND_AD_USER_PORT_KEY, NN_U16, false, NULL},
+    {"ad_actor_system", IFLA_BOND_AD_ACTOR_SYSTEM, NN_HW, false, NULL},
+    {"tlb_dynamic_lb", IFLA_BOND_TLB_DYNAMIC_LB, NN_U8, false, NULL},
     END};
+
+static const nn_name slave_states[] = {{"ACTIVE", 0}, {"BACKUP", 1}, {NULL, 0}};
+
+static const nn_name mii_states[] = {
+    {"UP", 0}, {"GOING_DOWN", 1}, {"DOWN", 2}, {"GOING_BACK", 3}, {NULL, 0}};
+
+static const nn_field bond_port_fields[] = {
+    {"state", IFLA_BOND_SLAVE_STATE, NN_NAME8, true, slave_states},
+    {"mii_status", IFLA_BOND_SLAVE_MII_STATUS, NN_NAME8, true, mii_states},
+    {"link_failure_count", IFLA_BOND_SLAVE_LINK_FAILURE_COUNT, NN_U32, true,
+     NULL},
+    {"perm_hwaddr", IFLA_BOND_SLAVE_PERM_HWADDR, NN_HW, true, NULL},
+    {"queue_id", IFLA_BOND_SLAVE_QUEUE_ID, NN_U16, false, NULL},
+    {"prio", IFLA_BOND_SLAVE_PRIO, NN_S32, false, NULL},
+    {"ad_aggregator_id", IFLA_BOND_SLAVE_AD_AGGREGATOR_ID, NN_U16, true, NULL},
+    {"ad_actor_oper_port_state", IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE,
+     NN_U8, true, NULL},
+    {"ad_partner_oper_port_state", IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE,
+     NN_U16, true, NULL},
+    END};
+
+static const nn_field vrf_port_fields[] = {
+    {"table", IFLA_VRF_PORT_TABLE, NN_U32, true, NULL}, END};
+
+/* --- tunnels ------------------------------------------------------------- */
+
+static const nn_name encap_types[] = {{"none", TUNNEL_ENCAP_NONE},
+                                      {"fou", TUNNEL_ENCAP_FOU},
+                                      {"gue", TUNNEL_ENCAP_GUE},
+                                      {NULL, 0}};
+
+/* What is around the tunnel's packets. */
+#define ENCAP(kind)                                                            \
+  {"type", IFLA_##kind##_ENCAP_TYPE, NN_NAME16, false, encap_types},           \
+      {"sport", IFLA_##kind##_ENCAP_SPORT, NN_BE16, false, NULL},              \
+      {"dport", IFLA_##kind##_ENCAP_DPORT, NN_BE16, false, NULL},              \
+      {"csum", IFLA_##kind##_ENCAP_FLAGS, NN_PART, false,                      \
+       BIT16(TUNNEL_ENCAP_FLAG_CSUM)},                                         \
+      {"csum6", IFLA_##kind##_ENCAP_FLAGS, NN_PART, false,                     \
+       BIT16(TUNNEL_ENCAP_FLAG_CSUM6)},                                        \
+      {"remcsum", IFLA_##kind##_ENCAP_FLAGS, NN_PART, false,                   \
+       BIT16(TUNNEL_ENCAP_FLAG_REMCSUM)},                                      \
+      END
+
+static const nn_field gre_encap[] = {ENCAP(GRE)};
+static const nn_field iptun_encap[] = {ENCAP(IPTUN)};
+
+/* Bits of the head of GRE, and so of the network's byte order. */
+enum { CSUM = 0x8000, KEY = 0x2000, SEQ = 0x1000 };
+
+#define GRE_PART(bit) .size = 2, .network = true, .mask = (bit)
+
+static const nn_if gre_ikey = {{"ikey", IFLA_GRE_IKEY, NN_QUAD, false, NULL},
+                               IFLA_GRE_IFLAGS,
+                               false,
+                               {GRE_PART(KEY)}};
+static const nn_if gre_okey = {{"okey", IFLA_GRE_OKEY, NN_QUAD, false, NULL},
+                               IFLA_GRE_OFLAGS,
+                               false,
+                               {GRE_PART(KEY)}};
+
+/* `key`, `csum` and `seq` are for both directions, as in `ip link add`. */
+static const nn_field gre_keys[] = {
+    {"key", IFLA_GRE_IKEY, NN_IF, false, &gre_ikey},
+    {"key", IFLA_GRE_OKEY, NN_IF, false, &gre_okey},
+    END};
+static const nn_field gre_csums[] = {
+    {"csum", IFLA_GRE_IFLAGS, NN_PART, false, PART(GRE_PART(CSUM))},
+    {"csum", IFLA_GRE_OFLAGS, NN_PART, false, PART(GRE_PART(CSUM))},
+    END};
+static const nn_field gre_seqs[] = {
+    {"seq", IFLA_GRE_IFLAGS, NN_PART, false, PART(GRE_PART(SEQ))},
+    {"seq", IFLA_GRE_OFLAGS, NN_PART, false, PART(GRE_PART(SEQ))},
+    END};
+
+#define GRE_FIELDS(ip)                                                         \
+  {"link", IFLA_GRE_LINK, NN_LINK, false, NULL},                               \
+      {"key", 0, NN_EACH, false, gre_keys},                                    \
+      {"csum", 0, NN_EACH, false, gre_csums},                                  \
+      {"seq", 0, NN_EACH, false, gre_seqs},                                    \
+      {"icsum", IFLA_GRE_IFLAGS, NN_PART, false, PART(GRE_PART(CSUM))},        \
+      {"iseq", IFLA_GRE_IFLAGS, NN_PART, false, PART(GRE_PART(SEQ))},          \
+      {"ocsum", IFLA_GRE_OFLAGS, NN_PART, false, PART(GRE_PART(CSUM))},        \
+      {"oseq", IFLA_GRE_OFLAGS, NN_PART, false, PART(GRE_PART(SEQ))},          \
+      {"ikey", IFLA_GRE_IKEY, NN_IF, false, &gre_ikey},                        \
+      {"okey", IFLA_GRE_OKEY, NN_IF, false, &gre_okey},                        \
+      {"local", IFLA_GRE_LOCAL, ip, false, NULL},                              \
+      {"remote", IFLA_GRE_REMOTE, ip, false, NULL},                            \
+      {"ttl", IFLA_GRE_TTL, NN_U8, false, NULL},                               \
+      {"encap", IFLA_GRE_ENCAP_TYPE, NN_GROUP, false, gre_encap},              \
+      {"external", IFLA_GRE_COLLECT_METADATA, NN_FLAG, false, NULL}, {         \
+    "fwmark", IFLA_GRE_FWMARK, NN_U32, false, NULL                             \
+  }
+
+#define GRE4_FIELDS                                                            \
+  GRE_FIELDS(NN_IP4), {"tos", IFLA_GRE_TOS, NN_U8, false, NULL},               \
+      {"pmtudisc", IFLA_GRE_PMTUDISC, NN_BOOL, false, NULL}, {                 \
+    "ignore_df", IFLA_GRE_IGNORE_DF, NN_BOOL, false, NULL                      \
+  }
+
+static const nn_name directions[] = {{"ingress", 0}, {"egress", 1}, {NULL, 0}};
+
+#define ERSPAN_FIELDS                                                          \
+  {"erspan_ver", IFLA_GRE_ERSPAN_VER, NN_U8, false, NULL},                     \
+      {"erspan_index", IFLA_GRE_ERSPAN_INDEX, NN_U32, false, NULL},            \
+      {"erspan_dir", IFLA_GRE_ERSPAN_DIR, NN_NAME8, false, directions}, {      \
+    "erspan_hwid", IFLA_GRE_ERSPAN_HWID, NN_U16, false, NULL                   \
+  }
+
+static const nn_field erspan_fields[] = {GRE4_FIELDS, ERSPAN_FIELDS, END};
+
+static const nn_field gre_fields[] = {GRE4_FIELDS, END};
+
+/* What a flag of an IPv6 tunnel puts in the place of a field; writing the field
+   takes the flag back. */
+#define UNLESS(flags, flag, ...)                                               \
+  {                                                                            \
+    {__VA_ARGS__}, flags, true, {                                              \
+      .size = 4, .mask = IP6_TNL_F_##flag                                      \
+    }                                                                          \
+  }
+#define FLOWINFO(bits)                                                         \
+  PART(.size = 4, .network = true, .number = true, .mask = (bits))
+
+/* IPv6 tunnels of both sorts of attributes have these. */
+#define IP6_UNLESS(kind)                                                       \
+  static const nn_if kind##_limit =                                            \
+      UNLESS(IFLA_##kind##_FLAGS, IGN_ENCAP_LIMIT, "encap_limit",              \
+             IFLA_##kind##_ENCAP_LIMIT, NN_U8, false, NULL);                   \
+  static const nn_if kind##_tclass =                                           \
+      UNLESS(IFLA_##kind##_FLAGS, USE_ORIG_TCLASS, "tclass",                   \
+             IFLA_##kind##_FLOWINFO, NN_PART, false, FLOWINFO(0xff00000));     \
+  static const nn_if kind##_label =                                            \
+      UNLESS(IFLA_##kind##_FLAGS, USE_ORIG_FLOWLABEL, "flowlabel",             \
+             IFLA_##kind##_FLOWINFO, NN_PART, false, FLOWINFO(0xfffff))
+
+IP6_UNLESS(GRE);
+IP6_UNLESS(IPTUN);
+
+#define FLAG6(kind, name, flag)                                                \
+  {                                                                            \
+    "ip6_tnl_f_" name, IFLA_##kind##_FLAGS, NN_PART, false,                    \
+        BIT32(IP6_TNL_F_##flag)                                                \
+  }
+#define IP6_FIELDS(kind)                                                       \
+  FLAG6(kind, "ign_encap_limit", IGN_ENCAP_LIMIT),                             \
+      FLAG6(kind, "use_orig_tclass", USE_ORIG_TCLASS),                         \
+      FLAG6(kind, "use_orig_flowlabel", USE_ORIG_FLOWLABEL),                   \
+      FLAG6(kind, "mip6_dev", MIP6_DEV),                                       \
+      FLAG6(kind, "rcv_dscp_copy", RCV_DSCP_COPY),                             \
+      FLAG6(kind, "use_orig_fwmark", USE_ORIG_FWMARK),                         \
+      FLAG6(kind, "allow_local_remote", ALLOW_LOCAL_REMOTE),                   \
+      {"encap_limit", IFLA_##kind##_ENCAP_LIMIT, NN_IF, false, &kind##_limit}, \
+      {"tclass", IFLA_##kind##_FLOWINFO, NN_IF, false, &kind##_tclass}, {      \
+    "flowlabel", IFLA_##kind##_FLOWINFO, NN_IF, false, &kind##_label           \
+  }
+
+static const nn_field ip6gre_fields[] = {GRE_FIELDS(NN_IP6), IP6_FIELDS(GRE),
+                                         END};
+
+#define IPTUN_FIELDS(ip, protos)                                               \
+  {"link", IFLA_IPTUN_LINK, NN_LINK, false, NULL},                             \
+      {"local", IFLA_IPTUN_LOCAL, ip, false, NULL},                            \
+      {"remote", IFLA_IPTUN_REMOTE, ip, false, NULL},                          \
+      {"ttl", IFLA_IPTUN_TTL, NN_U8, false, NULL},                             \
+      {"proto", IFLA_IPTUN_PROTO, NN_NAME8, false, protos},                    \
+      {"encap", IFLA_IPTUN_ENCAP_TYPE, NN_GROUP, false, iptun_encap},          \
+      {"external", IFLA_IPTUN_COLLECT_METADATA, NN_FLAG, false, NULL}, {       \
+    "fwmark", IFLA_IPTUN_FWMARK, NN_U32, false, NULL                           \
+  }
+
+static const nn_name ipip_protos[] = {
+    {"any", 0}, {"ipip", IPPROTO_IPIP}, {"mplsip", IPPROTO_MPLS}, {NULL, 0}};
+static const nn_name sit_protos[] = {{"any", 0},
+                                     {"ipip", IPPROTO_IPIP},
+                                     {"ip6ip", IPPROTO_IPV6},
+                                     {"mplsip", IPPROTO_MPLS},
+                                     {NULL, 0}};
+static const nn_name ip6_protos[] = {
+    {"any", 0}, {"ipip6", IPPROTO_IPIP}, {"ip6ip6", IPPROTO_IPV6}, {NULL, 0}};
+
+#define IP4_FIELDS                                                             \
+  {"tos", IFLA_IPTUN_TOS, NN_U8, false, NULL}, {                               \
+    "pmtudisc", IFLA_IPTUN_PMTUDISC, NN_BOOL, false, NULL                      \
+  }
+
+static const nn_field ipip_fields[] = {IPTUN_FIELDS(NN_IP4, ipip_protos),
+                                       IP4_FIELDS, END};
+static const nn_field sit_fields[] = {IPTUN_FIELDS(NN_IP4, sit_protos),
+                                      IP4_FIELDS, END};
+static const nn_field ip6tnl_fields[] = {IPTUN_FIELDS(NN_IP6, ip6_protos),
+                                         IP6_FIELDS(IPTUN), END};
+
+static const uint16_t geneve_remote6 = IFLA_GENEVE_REMOTE6;
+
+/* `dstport` as of vxlan. */
+static const nn_field geneve_fields[] = {
+    {"id", IFLA_GENEVE_ID, NN_U32, false, NULL},
+    {"remote", IFLA_GENEVE_REMOTE, NN_IP, false, &geneve_remote6},
+    {"remote", IFLA_GENEVE_REMOTE6, NN_IP, true, NULL},
+    {"dstport", IFLA_GENEVE_PORT, NN_BE16, false, NULL},
+    {"ttl", IFLA_GENEVE_TTL, NN_U8, false, NULL},
+    {"tos", IFLA_GENEVE_TOS, NN_U8, false, NULL},
+    {"label", IFLA_GENEVE_LABEL, NN_BE32, false, NULL},
+    {"df", IFLA_GENEVE_DF, NN_NAME8, false, vxlan_dfs},
+    {"udp_csum", IFLA_GENEVE_UDP_CSUM, NN_BOOL, false, NULL},
+    {"udp_zero_csum6_tx", IFLA_GENEVE_UDP_ZERO_CSUM6_TX, NN_BOOL, false, NULL},
+    {"udp_zero_csum6_rx", IFLA_GENEVE_UDP_ZERO_CSUM6_RX, NN_BOOL, false, NULL},
+    {"external", IFLA_GENEVE_COLLECT_METADATA, NN_FLAG, false, NULL},
+    {"inner_proto_inherit", IFLA_GENEVE_INNER_PROTO_INHERIT, NN_FLAG, false,
+     NULL},
+    END};
+
+/* --- tun ----------------------------------------------------------------- */
 
 static const nn_name tun_types[] = {
     {"tun", IFF_TUN}, {"tap", IFF_TAP}, {NULL, 0}};
@@ -228,35 +621,73 @@ static const nn_field tun_fields[] = {
 
 /* --- by name ------------------------------------------------------------- */
 
-typedef struct kind {
-  const char *name;
-  const nn_field *fields;
-} kind;
+static const nn_link_type kinds[] = {{"bond", bond_fields, false},
+                                     {"bridge", bridge_fields, false},
+                                     {"dummy", no_fields, false},
+                                     {"erspan", erspan_fields, true},
+                                     {"geneve", geneve_fields, false},
+                                     {"gre", gre_fields, true},
+                                     {"gretap", gre_fields, true},
+                                     {"ifb", no_fields, false},
+                                     {"ip6gre", ip6gre_fields, true},
+                                     {"ip6gretap", ip6gre_fields, true},
+                                     {"ip6tnl", ip6tnl_fields, true},
+                                     {"ipip", ipip_fields, true},
+                                     {"ipvlan", ipvlan_fields, true},
+                                     {"macvlan", macvlan_fields, false},
+                                     {"macvtap", macvlan_fields, false},
+                                     {"sit", sit_fields, true},
+                                     {"tun", tun_fields, false},
+                                     {"veth", no_fields, false},
+                                     {"vlan", vlan_fields, false},
+                                     {"vrf", vrf_fields, false},
+                                     {"vxlan", vxlan_fields, false},
+                                     {"wireguard", no_fields, false},
+                                     {NULL, NULL, false}};
 
-static const nn_field *find(const kind *kinds, const char *name) {
-  while (kinds->name != NULL && strcmp(kinds->name, name) != 0)
-    kinds++;
-  return kinds->fields;
+static const nn_link_type ports[] = {{"bond", bond_port_fields, false},
+                                     {"bridge", bridge_port_fields, false},
+                                     {"vrf", vrf_port_fields, false},
+                                     {NULL, NULL, false}};
+
+static const nn_link_type *find(const nn_link_type *kind, const char *name) {
+  while (kind->name != NULL && strcmp(kind->name, name) != 0)
+    kind++;
+  return kind->name != NULL ? kind : NULL;
 }
 
-const nn_field *nn_link_kind(const char *name) {
-  static const kind kinds[] = {{"bond", bond_fields},
-                               {"bridge", bridge_fields},
-                               {"dummy", no_fields},
-                               {"ifb", no_fields},
-                               {"ipvlan", ipvlan_fields},
-                               {"macvlan", macvlan_fields},
-                               {"macvtap", macvlan_fields},
-                               {"tun", tun_fields},
-                               {"veth", no_fields},
-                               {"vlan", vlan_fields},
-                               {"vrf", vrf_fields},
-                               {"vxlan", vxlan_fields},
-                               {NULL, NULL}};
+const nn_link_type *nn_link_kind(const char *name) {
   return find(kinds, name);
 }
 
-const nn_field *nn_port_kind(const char *name) {
-  static const kind kinds[] = {{"bridge", bridge_port_fields}, {NULL, NULL}};
-  return find(kinds, name);
+const nn_link_type *nn_port_kind(const char *name) {
+  return find(ports, name);
+}
+
+/* Whether one of them is called so, and is no table. */
+static bool has_field(const nn_field *fields, const char *name) {
+  for (; fields->name != NULL; fields++)
+    switch (fields->kind) {
+    case NN_INSIDE:
+      if (has_field(fields->detail, name))
+        return true;
+      break;
+    case NN_NEST:
+    case NN_GROUP:
+    case NN_LIST:
+    case NN_STRUCT:
+    case NN_EACH:
+      break;
+    default:
+      if (strcmp(fields->name, name) == 0)
+        return true;
+    }
+  return false;
+}
+
+bool nn_link_field(const char *name) {
+  bool known = has_field(nn_link_fields, name) || has_field(nn_link_head, name);
+  for (const nn_link_type *kind = kinds; kind->name != NULL && !known; kind++)
+    known = has_field(kind->fields, name);
+  return known;
 }

@@ -6,23 +6,31 @@ local core = require "netns.core"
 
 local links = {}
 
-local function matches(link, filter)
-  for field, value in pairs(filter) do
-    if link[field] ~= value then return false end
+local function earlier(a, b) return a.index < b.index end
+
+-- By their indexes; older kernels tell them in another order.
+local function in_order(list)
+  for i = 2, #list do
+    if list[i].index < list[i - 1].index then
+      table.sort(list, earlier)
+      break
+    end
   end
-  return true
+  return list
 end
 
 --- The links of a namespace: `ip -n NAME -details -statistics link`.
 -- @function links
 -- @param NS
 -- @tparam[opt] table filter fields that a link has to have, such as
--- `{ kind = "veth", up = true }`
+-- `{ kind = "veth", up = true }`; not those that are tables
 -- @treturn[1] {table,...} in the order of their indexes, with the names of
 -- `ip -details -json link`: `name`, `index`, `kind`, `up`, `running`, `mtu`,
 -- `address`, `master`, `alias`, `group`, `link` (what it sits on), or for a
 -- veth `peer_index` and `peer_nsid`, `stats`, …, the fields of its kind, and as
--- `port` those that its bridge has for it
+-- `port` those that its bridge, bond or VRF has for it. One that was moved away
+-- from the link it sits on has `link_index` and `link_netnsid`, as with ip, and
+-- what else tells of links there are indexes.
 -- @return[2] nil
 -- @treturn[2] string message
 -- @treturn[2] integer errno
@@ -32,13 +40,9 @@ function links.links(NS, filter)
     error(("bad argument 'filter' to 'links' (table expected, got %s)")
       :format(type(filter)), 2)
   end
-  local list, message, errno = core.links(NS)
-  if not list or not filter then return list, message, errno end
-  local found = {}
-  for _, link in ipairs(list) do
-    if matches(link, filter) then found[#found + 1] = link end
-  end
-  return found
+  local list, message, errno = core.links(NS, filter)
+  if not list then return nil, message, errno end
+  return in_order(list)
 end
 
 local TUN = { tun = true, tap = true }
@@ -57,7 +61,7 @@ local function add_tun(NS, link)
   if not ok then return nil, message, errno end
   if not next(changes) then return true end
   local fine
-  fine, ok, message, errno = pcall(core.link_set, NS, link.name, changes)
+  fine, ok, message, errno = pcall(core.tun_set, NS, link.name, changes)
   if fine and ok then return true end
   core.link_delete(NS, link.name)
   if not fine then error(ok, 3) end
