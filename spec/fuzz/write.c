@@ -233,8 +233,9 @@ static void push_address(lua_State *L, int table) {
 }
 
 static int push_arguments(lua_State *L, const target *to, int table) {
-  static const char *const of_links[] = {"index", "up",         "running",
-                                         "link",  "peer_index", NULL};
+  static const char *const of_links[] = {"index",     "up",         "running",
+                                         "link",      "peer_index", "flags",
+                                         "link_type", NULL};
   static const char *const of_queues[] = {"link", "root", "latency", "leaf",
                                           NULL};
   const int top = lua_gettop(L);
