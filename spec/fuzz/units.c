@@ -101,9 +101,13 @@ static const char *skip_number(const char *text) {
   return text;
 }
 
+/* What is divided by more than 1e308 is 0: of 18 digits, and in units of
+   tebibytes, that is less than this, and no quantity. */
+#define NOTHING 1e-270
+
 static bool close_to(double a, double b) {
   return a == b || fabs(a - b) <= 1e-12 * fabs(b) ||
-         (fabs(a) < 1e-290 && fabs(b) < 1e-290); /* it need not be so small */
+         (fabs(a) < NOTHING && fabs(b) < NOTHING);
 }
 
 static void check_unit(nn_measure measure, const char *text) {
