@@ -120,7 +120,7 @@ fuzz:
 	@$(MAKE) --no-print-directory -s BUILD=build/fuzz CC=clang \
 	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(fuzz_flags) -include spec/fuzz/strict.h" \
 	  $(patsubst %,build/fuzz/fuzz-%,prefix units read write)
-	spec/isolated spec/fuzz/run $(or $(SECONDS),20)
+	spec/isolated spec/fuzz/run $(or $(SECONDS),20) $(SEED)
 
 bench:
 	@.ci/packages build
