@@ -25,9 +25,11 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 BUILD   ?= build/$(LUA)
 
-lua      = lua$(LUA)
-share    = $(DESTDIR)$(PREFIX)/share/lua/$(LUA)/netns
-lib      = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA)
+# LuaJIT looks where Lua 5.1 does.
+lua      = $(if $(filter luajit,$(LUA)),luajit,lua$(LUA))
+version  = $(if $(filter luajit,$(LUA)),5.1,$(LUA))
+share    = $(DESTDIR)$(PREFIX)/share/lua/$(version)/netns
+lib      = $(DESTDIR)$(PREFIX)/lib/lua/$(version)
 paths    = LUA_PATH="./lua/?.lua;./lua/?/init.lua;;" \
            LUA_CPATH="./$(BUILD)/?.so;;"
 
@@ -55,9 +57,9 @@ $(BUILD)/%.o: csrc/%.c $(headers) Makefile
 	$(CC) $(cflags) -c -o $@ $<
 
 # A program with Lua inside, for the specs and the sanitizers.
-$(BUILD)/host: spec/host.c Makefile
+$(BUILD)/host: spec/host.c csrc/compat.h Makefile
 	@mkdir -p $(@D)
-	$(CC) $(cflags) $(LDFLAGS) -pthread -o $@ $< \
+	$(CC) $(cflags) -Icsrc $(LDFLAGS) -pthread -o $@ $< \
 	  $(shell pkg-config --libs $(lua))
 
 run:
@@ -66,9 +68,15 @@ run:
 	@$(paths) $(lua) examples/tour.lua
 
 test:
-	@.ci/packages build test
+	@.ci/packages build test $(group)
 	@$(MAKE) --no-print-directory all $(BUILD)/host
-	NETNS_BUILD=$(BUILD) spec/isolated $(lua) /usr/bin/busted $(SPEC)
+	NETNS_BUILD=$(BUILD) spec/isolated $(lua) /usr/bin/busted $(BUSTED) $(SPEC)
+
+test-all:
+	@status=0; for lua in 5.4 5.3 5.2 5.1 luajit; do \
+	  if $(MAKE) --no-print-directory test LUA=$$lua; \
+	  then echo "== $$lua passed"; else echo "== $$lua failed"; status=1; fi; \
+	done; exit $$status
 
 # The usual kernel of a distribution is of the version that is wanted, or not.
 test-vm:

@@ -20,7 +20,7 @@ In process, nothing left behind, errors as values.]],
 supported_platforms = { "linux" }
 
 dependencies = {
-  "lua >= 5.4",
+  "lua >= 5.1, < 5.5",
 }
 
 external_dependencies = {
@@ -37,6 +37,7 @@ build = {
         "csrc/child.c",
         "csrc/core.c",
         "csrc/dir.c",
+        "csrc/drop.c",
         "csrc/enter.c",
         "csrc/events.c",
         "csrc/fields.c",

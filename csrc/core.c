@@ -46,6 +46,7 @@ static int core_now(lua_State *L) {
 }
 
 NN_MODULE int luaopen_netns_core(lua_State *L) {
+  luaL_checkversion(L); /* an error, if it was built for another Lua */
   lua_newtable(L);
   nn_open_dir(L);
   nn_open_handle(L);
@@ -66,6 +67,7 @@ NN_MODULE int luaopen_netns_core(lua_State *L) {
   nn_open_neigh(L);
   nn_open_rule(L);
   nn_open_events(L);
+  nn_open_drop(L);
   lua_pushliteral(L, NN_RUN_DIR);
   lua_setfield(L, -2, "run_dir");
   lua_pushcfunction(L, core_now);

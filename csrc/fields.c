@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
@@ -154,7 +155,7 @@ static void push_range(lua_State *L, const struct nlattr *attr) {
   if (range[0] == range[1])
     lua_pushinteger(L, range[0]);
   else
-    lua_pushfstring(L, "%I-%I", (LUAI_UACINT)range[0], (LUAI_UACINT)range[1]);
+    nn_format(L, "%" PRIu32 "-%" PRIu32, range[0], range[1]);
 }
 
 /* The integer that is an attribute's payload, whatever its size. */

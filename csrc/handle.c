@@ -127,7 +127,7 @@ const char *nn_ns_label(lua_State *L, int arg) {
     return lua_pushfstring(L, "\"%s\"", lua_tostring(L, arg));
   if (ns->name[0] != '\0')
     return lua_pushfstring(L, "\"%s\"", ns->name);
-  return lua_pushfstring(L, "net:[%I]", (LUAI_UACINT)ns->ino);
+  return nn_format(L, "net:[%ju]", (uintmax_t)ns->ino);
 }
 
 /* Pushes a handle for the NS at `arg`, or returns NULL after the three results
@@ -292,7 +292,8 @@ static int cookie_of_socket(void *cookie) {
 The kernel's unique number of a namespace, never used again as inodes are.
 @function cookie
 @param NS
-@treturn[1] integer 64 bits
+@treturn[1] integer|string 64 bits; where Lua has no integers (before 5.3), one
+that a number cannot hold is a string of its decimal digits
 @return[2] nil where the kernel has none (before Linux 5.14)
 @treturn[2] string message
 @treturn[2] integer errno: ENOPROTOOPT
@@ -336,9 +337,8 @@ static int ns_tostring(lua_State *L) {
   if (ns->fd < 0)
     lua_pushliteral(L, "netns.ns (closed)");
   else
-    lua_pushfstring(L, "netns.ns (%s%sfd %d, net:[%I])", ns->name,
-                    ns->name[0] != '\0' ? ", " : "", ns->fd,
-                    (LUAI_UACINT)ns->ino);
+    nn_format(L, "netns.ns (%s%sfd %d, net:[%ju])", ns->name,
+              ns->name[0] != '\0' ? ", " : "", ns->fd, (uintmax_t)ns->ino);
   return 1;
 }
 

@@ -15,8 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <lauxlib.h>
-#include <lua.h>
+#include "compat.h"
 
 #define NN_RUN_DIR "/run/netns" /* where `ip netns` keeps the names */
 #define NN_ETC_DIR "/etc/netns"
@@ -29,6 +28,10 @@
 /* Pushes the results of a failure: nil, "<text>: <strerror(err)>", err. */
 int nn_fail(lua_State *L, int err, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
+/* Pushes text as printf(3) makes it, which lua_pushfstring does in parts: at
+   most 1023 bytes. */
+const char *nn_format(lua_State *L, const char *text, ...)
+    __attribute__((format(printf, 2, 3)));
 void nn_close(int *fd); /* closes and forgets; keeps errno */
 /* Gives a descriptor another number if it has one of the standard streams',
    which are free in a host that has closed them. 0, or an errno with it closed.
@@ -203,5 +206,6 @@ void nn_open_route(lua_State *L);
 void nn_open_neigh(lua_State *L);
 void nn_open_rule(lua_State *L);
 void nn_open_events(lua_State *L);
+void nn_open_drop(lua_State *L);
 
 #endif

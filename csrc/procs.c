@@ -169,8 +169,9 @@ static int procs_net_inodes(lua_State *L) {
     ino_t ino = net_of(dir->fd, dir->names[i]);
     if (ino == 0)
       continue;
+    lua_pushinteger(L, (lua_Integer)ino);
     lua_pushinteger(L, atoi(dir->names[i]));
-    lua_rawseti(L, -2, (lua_Integer)ino);
+    lua_rawset(L, -3);
   }
   nn_dir_close(dir);
   return 1;

@@ -437,9 +437,9 @@ static lua_Integer push_nexthops(const nn_codec *codec, int table) {
   for (lua_Integer i = 1; i <= count; i++) {
     if (lua_rawgeti(codec->L, -1, i) != LUA_TTABLE)
       luaL_error(codec->L,
-                 "bad field 'nexthops' to '%s' (element %I: table expected, "
+                 "bad field 'nexthops' to '%s' (element %d: table expected, "
                  "got %s)",
-                 codec->what, i, luaL_typename(codec->L, -1));
+                 codec->what, (int)i, luaL_typename(codec->L, -1));
     lua_pop(codec->L, 1);
   }
   return count;

@@ -93,29 +93,86 @@ static int cookie_close(void *cookie) {
   return close((int)(intptr_t)cookie);
 }
 
+static FILE *open_file(int fd, bool writes) {
+  const cookie_io_functions_t quiet = {.write = cookie_write,
+                                       .close = cookie_close};
+  FILE *file =
+      writes ? fopencookie((void *)(intptr_t)fd, "w", quiet) : fdopen(fd, "r");
+  if (file == NULL)
+    nn_close(&fd);
+  else if (writes) /* what is said to a program should reach it line by line */
+    setvbuf(file, NULL, _IOLBF, BUFSIZ);
+  return file;
+}
+
+#if LUA_VERSION_NUM >= 502
+
 static int file_close(lua_State *L) {
   luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
   return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
 }
 
-int nn_file_push(lua_State *L, int fd, bool writes) {
-  const cookie_io_functions_t quiet = {.write = cookie_write,
-                                       .close = cookie_close};
+static luaL_Stream *new_file(lua_State *L) {
   luaL_Stream *stream = lua_newuserdata(L, sizeof *stream);
+  stream->closef = NULL; /* closed, for now */
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  return stream;
+}
+
+static void set_file(luaL_Stream *stream, FILE *file) {
+  stream->f = file;
+  stream->closef = file != NULL ? file_close : NULL;
+}
+
+#else
+
+/* Only the io library can make files that it knows: in 5.1 it finds what closes
+   one in its environment, in LuaJIT there is a mark in front of it. So it opens
+   one that there is everywhere, which then becomes another. */
+static int borrow_file(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "io");
+  lua_getfield(L, -1, "open");
+  lua_pushliteral(L, "/");
+  lua_pushliteral(L, "re");
+  lua_call(L, 2, 3);
+  if (lua_isnil(L, -3))
+    errno = (int)lua_tointeger(L, -1);
+  lua_pop(L, 2);
+  luaL_checkudata(L, -1, LUA_FILEHANDLE);
+  return 1;
+}
+
+static luaL_Stream *new_file(lua_State *L) {
+  lua_pushcfunction(L, borrow_file);
+  errno = 0;
+  if (lua_pcall(L, 0, 1, 0) == LUA_OK)
+    return lua_touserdata(L, -1);
+  if (errno == 0) /* there is no io library */
+    errno = ENOSYS;
+  return NULL;
+}
+
+static void set_file(luaL_Stream *stream, FILE *file) {
+  fclose(stream->f);
+  stream->f = file; /* NULL: it is closed */
+}
+
+#endif
+
+int nn_file_push(lua_State *L, int fd, bool writes) {
+  luaL_Stream *stream = new_file(L);
+  if (stream == NULL) {
+    nn_close(&fd);
+    lua_pop(L, 1);
+    return errno;
+  }
   lua_pushinteger(L, fd);
   lua_setiuservalue(L, -2, 1); /* see file_number() */
-  stream->closef = NULL;       /* closed, for now */
-  luaL_setmetatable(L, LUA_FILEHANDLE);
-  stream->f =
-      writes ? fopencookie((void *)(intptr_t)fd, "w", quiet) : fdopen(fd, "r");
-  if (stream->f == NULL) {
-    int err = errno;
-    close(fd);
+  FILE *file = open_file(fd, writes);
+  int err = file == NULL ? errno : 0;
+  set_file(stream, file);
+  if (err != 0)
     lua_pop(L, 1);
-    return err;
-  }
-  if (writes) /* what is said to a program should reach it line by line */
-    setvbuf(stream->f, NULL, _IOLBF, BUFSIZ);
-  stream->closef = file_close;
-  return 0;
+  return err;
 }

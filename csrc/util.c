@@ -22,6 +22,15 @@ int nn_fail(lua_State *L, int err, const char *text, ...) {
   return 3;
 }
 
+const char *nn_format(lua_State *L, const char *text, ...) {
+  char buffer[1024];
+  va_list args;
+  va_start(args, text);
+  vsnprintf(buffer, sizeof buffer, text, args);
+  va_end(args);
+  return lua_pushstring(L, buffer);
+}
+
 void nn_close(int *fd) {
   int saved = errno;
   if (*fd >= 0)

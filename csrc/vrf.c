@@ -50,15 +50,16 @@ static char *vrf_cgroup(char *text) {
 bool nn_vrf_exit(lua_State *L, char *path, size_t size) {
   const void *key = (const void *)nn_vrf_exit;
   char text[4096], mount[2048];
-  lua_Integer cgroup = (lua_Integer)nn_cgroup(L);
+  const uint64_t cgroup = nn_cgroup(L); /* a string, as not every Lua has it */
   lua_rawgetp(L, LUA_REGISTRYINDEX, key);
-  bool known = cgroup != 0 && lua_tointeger(L, -1) == cgroup;
+  const char *last = lua_tostring(L, -1);
+  bool known = cgroup != 0 && last && memcmp(last, &cgroup, sizeof cgroup) == 0;
   lua_pop(L, 1);
   if (known || read_file("/proc/thread-self/cgroup", text, sizeof text) == 0)
     return false;
   char *own = vrf_cgroup(text);
   if (own == NULL) {
-    lua_pushinteger(L, cgroup);
+    lua_pushlstring(L, (const char *)&cgroup, sizeof cgroup);
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
     return false;
   }

@@ -21,9 +21,9 @@
 
 local netns = require "netns"
 
-local NAMELESS <const> = "No netns name specified"
-local COMMANDLESS <const> = "No command specified"
-local NOT_OPENED <const> = "Cannot open network namespace"
+local NAMELESS = "No netns name specified"
+local COMMANDLESS = "No command specified"
+local NOT_OPENED = "Cannot open network namespace"
 
 local settings = {} -- what the options say, by their names
 
@@ -66,7 +66,7 @@ local function integer(text)
   return value and value >= -2^31 and value < 2^31 and value or nil
 end
 
-local ESCAPES <const> = {
+local ESCAPES = {
   ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r", ["\f"] = "\\f",
   ["\b"] = "\\b", ["\\"] = "\\\\", ['"'] = '\\"', ["\127"] = "\127",
 }
@@ -79,8 +79,8 @@ local function json(value)
 end
 
 -- The forms of an array, an object and a member, and what is between members.
-local PLAIN <const> = { "[%s]\n", "{%s}", "%s:%s", "," }
-local PRETTY <const> = { "[ %s]\n", "{\n%s\n    }", "        %s: %s", ",\n" }
+local PLAIN = { "[%s]\n", "{%s}", "%s:%s", "," }
+local PRETTY = { "[ %s]\n", "{\n%s\n    }", "        %s: %s", ",\n" }
 
 -- Writes every entry as a line, or all as JSON with the fields that it has.
 local function show(entries, keys, fields, line_of)
@@ -298,7 +298,7 @@ local function monitor()
 end
 
 -- In the order of `ip`: of what an abbreviation fits, the first is meant.
-local COMMANDS <const> = {
+local COMMANDS = {
   { "list", list, "" },
   { "show", list },
   { "lst", list },
@@ -367,7 +367,7 @@ end
 -- the number of its end.
 local function lines_of(file)
   local number = 0
-  local function read() return file:read "L" end
+  local function read() return file:read "*L" end
   return function()
     local whole = ""
     for line in read do
@@ -399,11 +399,11 @@ end
 
 -- The options of `ip` in its order, for they are abbreviated like commands; a
 -- colon means an argument. Those without a meaning here are read over.
-local OPTIONS <const> = [[loops: family: 4 6 0 M B human-readable iec stats
+local OPTIONS = [[loops: family: 4 6 0 M B human-readable iec stats
   statistics details resolve oneline timestamp tshort Version force batch: brief
   json pretty rcvbuf: color help netns: Numeric all echo]]
 
-local ACTIONS <const> = {
+local ACTIONS = {
   help = function() usage() end,
   Version = function()
     print "ip-netns.lua, on netns for Lua"

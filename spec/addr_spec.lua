@@ -106,7 +106,7 @@ describe("addrs", function()
   t.guard(before_each, after_each)
 
   it("agrees with ip, field by field, for what ip makes", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     for _, command in ipairs {
       "10.0.0.1/24 dev v0",
       "10.0.0.2/24 dev v0", -- secondary
@@ -146,7 +146,7 @@ describe("addrs", function()
   end)
 
   it("agrees with ip on what the kernel makes", function()
-    local ns <close>, name = two_ends(true)
+    local ns, name = t.keep(two_ends(true))
     assert(ns:link_set("lo", { up = true }))
     ns:sysctl("net.ipv6.conf.v0.use_tempaddr", "2")
     t.must("ip -n %s address add 2001:db8:1::8/64 mngtmpaddr dev v0 "
@@ -161,7 +161,7 @@ describe("addrs", function()
   end)
 
   it("tells a failed duplicate address detection, as ip does", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "2001:db8::1/64", { nodad = true }))
     assert(ns:addr_add("v1", "2001:db8::1/64"))
     assert.is_true(only(ns, { link = "v1" }).tentative)
@@ -171,7 +171,7 @@ describe("addrs", function()
   end)
 
   it("selects a link and a family", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     for _, link in ipairs { "v0", "v1" } do
       assert(ns:addr_add(link, "10.0.0.1/24"))
       assert(ns:addr_add(link, "2001:db8::1/64", { nodad = true }))
@@ -190,7 +190,7 @@ describe("addrs", function()
   end)
 
   it("lists a link that has no IPv6", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "10.0.0.1/24"))
     assert(ns:link_set("v0", { mtu = 1000 }))
     assert.equal("10.0.0.1", only(ns, { link = "v0" })["local"])
@@ -200,12 +200,12 @@ describe("addrs", function()
   end)
 
   it("lists 2000 addresses completely", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     local lines = {}
     for i = 1, 1000 do
       lines[i] = ("address add 10.1.%d.%d/16 dev v0\n"
         .. "address add 2001:db8::%x/64 nodad dev v1\n")
-        :format(i // 250, i % 250 + 1, i)
+        :format(math.floor(i / 250), i % 250 + 1, i)
     end
     local batch = write_batch(table.concat(lines))
     t.must("ip -n %s -batch %s", name, batch)
@@ -221,9 +221,10 @@ describe("addrs", function()
   end)
 
   it("is complete while others change addresses", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     for i = 0, 999 do -- more than one datagram
-      assert(ns:addr_add("v0", ("10.1.%d.%d/16"):format(i // 250, i % 250 + 1)))
+      assert(ns:addr_add("v0",
+        ("10.1.%d.%d/16"):format(math.floor(i / 250), i % 250 + 1)))
     end
     local batch = write_batch(("address add 10.9.9.9/24 dev v0\n"
       .. "address delete 10.9.9.9/24 dev v0\n"):rep(t.many(5000)))
@@ -241,7 +242,7 @@ describe("addrs", function()
   end)
 
   it("refuses links and families that are not there", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     refused(errno.ENODEV, '^addrs: link "nope": No such device',
       ns:addrs { link = "nope" })
     refused(errno.ENODEV, "^addrs", ns:addrs { link = 4711 })
@@ -252,7 +253,7 @@ describe("addrs", function()
   end)
 
   it("refuses unknown keys and wrong types", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert.error_matches(function() ns:addrs { dev = "v0" } end,
       "unknown field 'dev' to 'addrs'")
     assert.error_matches(function() ns:addrs { link = {} } end,
@@ -269,7 +270,7 @@ describe("addr_add", function()
   t.guard(before_each, after_each)
 
   it("makes what ip sees, field by field", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     local made = {
       { "v0", "10.0.0.1/24" },
       { "v0", "10.0.0.2/24", nil, { secondary = true } },
@@ -345,7 +346,7 @@ describe("addr_add", function()
   end)
 
   it("takes for the length of a prefix that of the peer", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "10.0.0.1", { peer = "10.0.0.2/28" }))
     local addr = only(ns)
     assert.equal(28, addr.prefixlen)
@@ -354,7 +355,7 @@ describe("addr_add", function()
   end)
 
   it("takes a link's index, and a namespace's name", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     local index = assert(ns:link("v1")).index
     assert(netns.addr_add(name, index, "10.0.0.1/24"))
     assert.equal("v1", only(ns).link)
@@ -364,7 +365,7 @@ describe("addr_add", function()
   end)
 
   it("passes over what IPv4 does not have, as ip does", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "10.0.0.1/24",
       { nodad = true, home = true, mngtmpaddr = true }))
     local addr = only(ns)
@@ -374,7 +375,7 @@ describe("addr_add", function()
   end)
 
   it("reads back what it can write again", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "10.0.0.1/24",
       { broadcast = "+", scope = 77, metric = 5, label = "v0:x" }))
     local first = only(ns)
@@ -389,7 +390,7 @@ describe("addr_add", function()
   end)
 
   it("with nodad makes an address that is not tentative", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "2001:db8::1/64"))
     assert.is_true(only(ns, { link = "v0" }).tentative)
     assert(ns:addr_add("v1", "2001:db8::2/64", { nodad = true }))
@@ -400,7 +401,7 @@ describe("addr_add", function()
   end)
 
   it("gives addresses that expire", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "2001:db8::1/64",
       { nodad = true, valid_life_time = 1 }))
     assert.is_true(only(ns).dynamic)
@@ -410,8 +411,8 @@ describe("addr_add", function()
 
   it("gives addresses that work, between two namespaces", function()
     local one, two = t.name(), t.name()
-    local a <close> = assert(netns.add(one))
-    local b <close> = assert(netns.add(two))
+    local a = t.keep(assert(netns.add(one)))
+    local b = t.keep(assert(netns.add(two)))
     assert(a:link_add { name = "eth0", kind = "veth", up = true,
       peer = { name = "eth0", ns = b } })
     assert(b:link_set("eth0", { up = true }))
@@ -430,7 +431,7 @@ describe("addr_add", function()
   end)
 
   it("refuses what is there, with the kernel's words", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "10.0.0.1/24"))
     refused(errno.EEXIST,
       ('^addr_add "%s": v0 10.0.0.1/24: File exists'):format(
@@ -445,7 +446,7 @@ describe("addr_add", function()
   end)
 
   it("refuses a link that is not there", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     for _, link in ipairs { "nope", ("x"):rep(300), 4711 } do
       refused(errno.ENODEV, "^addr_add .*: " .. link .. ".*: No such device",
         ns:addr_add(link, "10.0.0.1/24"))
@@ -456,7 +457,7 @@ describe("addr_add", function()
   end)
 
   it("refuses text that is no address", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     for _, text in ipairs {
       "", "/", "/24", "1.2.3.4/", "1.2.3.4/x", "1.2.3.4/ 8", "1.2.3.4/+8",
       "1.2.3.4/-1", "1.2.3.4/08", "1.2.3.4/00", "1.2.3.4/8 ", "1.2.3.4/8/8",
@@ -483,7 +484,7 @@ describe("addr_add", function()
   end)
 
   it("refuses options that say nothing, naming them", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     for _, case in ipairs {
       { "10.0.0.1/24", "peer", "x" }, { "10.0.0.1/24", "peer", "::1" },
       { "::1", "peer", "10.0.0.1" }, { "10.0.0.1/24", "peer", "10.0.0.2/" },
@@ -522,11 +523,11 @@ describe("addr_add", function()
   end)
 
   it("refuses unknown keys and wrong types", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     local function wrong(pattern, ...)
-      local args = table.pack(...)
+      local args = t.pack(...)
       assert.error_matches(function()
-        ns:addr_add(table.unpack(args, 1, args.n))
+        ns:addr_add(t.unpack(args, 1, args.n))
       end, pattern)
     end
     for _, key in ipairs { "brd", "local", "protocol", "tentative", 1 } do
@@ -576,7 +577,7 @@ describe("addr_delete", function()
   t.guard(before_each, after_each)
 
   it("takes away what ip has made", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     t.must("ip -n %s address add 10.0.0.1/24 dev v0", name)
     t.must("ip -n %s address add 10.0.0.1/16 dev v0", name)
     t.must("ip -n %s address add 10.0.2.2 peer 10.0.2.3/24 dev v0", name)
@@ -596,7 +597,7 @@ describe("addr_delete", function()
   end)
 
   it("refuses what is not there, with the kernel's words", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert(ns:addr_add("v0", "10.0.0.1/24"))
     assert(ns:addr_add("v0", "2001:db8::1/64"))
     for text, says in pairs {
@@ -618,7 +619,7 @@ describe("addr_delete", function()
   end)
 
   it("refuses unknown keys and wrong types", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     assert.error_matches(function()
       ns:addr_delete("v0", "10.0.0.1/24", { broadcast = "+" })
     end, "unknown field 'broadcast' to 'addr_delete'")
@@ -636,7 +637,7 @@ describe("addr_flush", function()
 
   it("takes all addresses of one link away, and counts them", function()
     for _, promote in ipairs { "0", "1" } do
-      local ns <close>, name = two_ends(true)
+      local ns, name = t.keep(two_ends(true))
       ns:sysctl("net.ipv4.conf.v0.promote_secondaries", promote)
       ns:sysctl("net.ipv6.conf.v0.use_tempaddr", "2")
       for i = 1, 20 do
@@ -660,7 +661,7 @@ describe("addr_flush", function()
   end)
 
   it("refuses a link that is not there, and wrong types", function()
-    local ns <close>, name = two_ends()
+    local ns, name = t.keep(two_ends())
     refused(errno.ENODEV, "^addr_flush .*: nope: No such device$",
       ns:addr_flush("nope"))
     refused(errno.ENODEV, "^addr_flush .*: 4711: No such device",

@@ -62,7 +62,7 @@ describe("all #novalgrind", function()
   test("call runs inside each, with a handle, and keeps errors", function()
     local results = assert(netns.all.call(function(ns)
       if ns:name() == names[2] then error({ "mine" }) end
-      local here <close> = netns.current()
+      local here = t.keep(netns.current())
       return here == ns, nil, ns:name()
     end))
     assert.same({ name = names[1], ok = true, n = 3, true, nil, names[1] },
@@ -139,7 +139,7 @@ describe("all #novalgrind", function()
       for last; do :; done
       while [ "$1" != "$me" ]; do shift; done
       next=$2
-    ]]):format(dir) .. text, "-", table.unpack(names) }
+    ]]):format(dir) .. text, "-", t.unpack(names) }
   end
 
   -- Each ends only when as many as `together`, from this one on, have started;
@@ -221,12 +221,10 @@ describe("all #novalgrind", function()
         function()
           t.must("touch /run/netns/leftover; mkdir -p /etc/dir "
             .. "/etc/netns/%s/dir", names[3])
-          local file <close> = assert(io.open("/etc/dir/program", "w"))
-          file:write(([[#!/bin/sh
+          t.write("/etc/dir/program", ([[#!/bin/sh
             case $(ip netns identify $$) in
               %s) exit 3;; %s) kill -9 $$;; %s) exec sleep 1000;;
             esac]]):format(names[1], names[2], names[5]))
-          file:close()
           t.must "chmod 755 /etc/dir/program"
           local results = assert(run({ "/etc/dir/program" },
             quiet { jobs = jobs, timeout = 3, stdin = "null" }))
@@ -282,7 +280,7 @@ describe("all #novalgrind", function()
             input = ("line\n"):rep(100000),
           }))
           for i, name in ipairs(names) do
-            local ns <close> = assert(netns.open(name))
+            local ns = t.keep(assert(netns.open(name)))
             local me = ("net:[%d]"):format(ns:inode())
             assert.is_true(results[i].ok, results[i].message)
             assert.equal("500000", t.must("wc -c <'%s/input-%s'", dir, me))
@@ -394,7 +392,7 @@ describe("all #novalgrind", function()
   local function host(dir, what, program)
     return t.background(([[
       local netns = require "netns"
-      print(io.open "/proc/self/stat":read "n")
+      print(io.open "/proc/self/stat":read "*n")
       io.stdout:flush()
       print(pcall(netns.all.%s, { "sh", "-c", %q, "-", %q },
         { jobs = 2, stdout = "null", stderr = "null"%s }))
@@ -405,7 +403,7 @@ describe("all #novalgrind", function()
   end
 
   -- The sanitizers' host does nothing about SIGINT, which so ends it.
-  local catches = t.lua:find "^lua"
+  local catches = t.lua == t.plain_lua
 
   local PROGRAMS = {
     ["that end"] = "",
@@ -425,14 +423,14 @@ describe("all #novalgrind", function()
       test(title, function()
         for _, what in ipairs { "exec", "capture" } do
           meeting(function(dir)
-            local pipe <close> = host(dir, what, trap .. [[
+            local pipe = t.keep(host(dir, what, trap .. [[
               sleep 1000 & echo $$ $! >$1/new-$$; mv $1/new-$$ $1/pids-$$
               while :; do wait; done
-            ]])
-            local pid = pipe:read("n", "l")
-            local _ <close> = setmetatable({}, { __close = function()
+            ]]))
+            local pid = pipe:read("*n", "*l")
+            t.keep { close = function()
               t.sh("kill -9 %d", pid) -- if the test has failed
-            end })
+            end }
             t.eventually(function()
               return t.must("ls %s", dir):find "pids[^\n]*\npids"
             end)
@@ -441,7 +439,7 @@ describe("all #novalgrind", function()
                 == 0
             end)
             t.must("kill -s %s -- %s%d", signal[1], signal[2], pid)
-            local output = pipe:read "a"
+            local output = pipe:read "*a"
             local pids = t.must("cat %s/pids-*", dir)
             for one in pids:gmatch "%d+" do
               t.eventually(function() return not t.runs(one) end)

@@ -12,9 +12,9 @@ describe("call", function()
   t.guard(before_each, after_each)
 
   it("runs a function inside, and returns its results", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local home = here()
-    local results = table.pack(ns:call(function(...)
+    local results = t.pack(ns:call(function(...)
       return here(), select("#", ...), ...
     end, 1, nil, "x", nil))
     assert.equal(("net:[%d]"):format(ns:inode()), results[1])
@@ -27,10 +27,10 @@ describe("call", function()
 
   it("takes any NS, and leaves no descriptor of it", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    local ns = t.keep(assert(netns.add(name)))
     for _, NS in ipairs { name, "/run/netns/" .. name, ns } do
       assert.is_true(netns.call(NS, function()
-        local current <close> = netns.current()
+        local current = t.keep(netns.current())
         return current == ns
       end))
     end
@@ -42,7 +42,7 @@ describe("call", function()
   end)
 
   it("raises an error of the function again when the thread is home", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local home = here()
     for _, value in ipairs { "text", 5, {}, false } do
       local ok, err = pcall(ns.call, ns, function() error(value, 0) end)
@@ -55,7 +55,7 @@ describe("call", function()
   end)
 
   it("refuses to yield, and the thread is home", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local home = here()
     local ok, message = coroutine.resume(coroutine.create(function()
       ns:call(coroutine.yield)
@@ -66,7 +66,7 @@ describe("call", function()
   end)
 
   it("runs in a coroutine, and coroutines run in it", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local inside = ("net:[%d]"):format(ns:inode())
     assert.same({ inside, inside }, coroutine.wrap(function()
       return ns:call(function()
@@ -80,8 +80,8 @@ describe("call", function()
   end)
 
   it("nests", function()
-    local a <close> = assert(netns.new())
-    local b <close> = assert(netns.new())
+    local a = t.keep(assert(netns.new()))
+    local b = t.keep(assert(netns.new()))
     local home = here()
     local seen = {}
     a:call(function()
@@ -147,7 +147,7 @@ describe("socket", function()
   t.guard(before_each, after_each)
 
   it("lives in the namespace #novalgrind", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local pid = tonumber(core.readlink "/proc/self")
     for _, case in ipairs {
       { "inet", "stream" }, { "inet", "dgram" }, { "inet6", "stream" },
@@ -155,7 +155,7 @@ describe("socket", function()
       { "netlink", "raw" }, { "netlink", "dgram", 0 },
       { "packet", "raw", 0x0800 }, { "packet", "dgram" },
     } do
-      local sock = assert(ns:socket(table.unpack(case)))
+      local sock = assert(ns:socket(t.unpack(case)))
       assert.equal(ns:inode(), (core.held(pid, sock:fd())))
       assert.equal(("netns.socket (fd %d)"):format(sock:fd()), tostring(sock))
       assert.is_true(sock:close())
@@ -167,9 +167,9 @@ describe("socket", function()
 
   it("keeps its namespace alive", function()
     local ns = assert(netns.new())
-    local other <close> = assert(netns.new())
+    local other = t.keep(assert(netns.new()))
     assert(other:set(ns, 5))
-    local sock <close> = assert(ns:socket("inet", "dgram"))
+    local sock = t.keep(assert(ns:socket("inet", "dgram")))
     ns:close()
     assert.is_truthy(other:list_id { nsid = 5 })
     sock:close()
@@ -193,7 +193,7 @@ describe("socket", function()
   end)
 
   it("refuses what it does not know", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     assert.error_matches(function() ns:socket("ipx", "raw") end,
       "invalid option 'ipx'")
     assert.error_matches(function() ns:socket("inet", "tcp") end,
@@ -211,7 +211,7 @@ describe("sysctl", function()
   t.guard(before_each, after_each)
 
   it("reads and writes those of the namespace alone", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local key = "net.ipv4.ip_forward"
     local mine = netns.sysctl("/proc/self/ns/net", key)
     assert.equal("0", ns:sysctl(key))
@@ -225,7 +225,7 @@ describe("sysctl", function()
 
   it("agrees with sysctl(8) in the namespace, both spellings", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    local ns = t.keep(assert(netns.add(name)))
     t.must("ip -n %s link add eth0.7 type veth peer name p", name)
     for _, key in ipairs {
       "net.ipv4.ip_forward", "net/ipv4/conf/eth0.7/forwarding",
@@ -239,7 +239,7 @@ describe("sysctl", function()
   end)
 
   it("writes and reads values longer than a page whole", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local ports = {}
     for i = 1, 8000 do ports[i] = tostring(i * 2) end
     local value = table.concat(ports, ",")
@@ -248,7 +248,7 @@ describe("sysctl", function()
   end)
 
   it("refuses keys that do not belong to a namespace", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, key in ipairs {
       "kernel.hostname", "vm.swappiness", "", "net", "net.", "net..x",
       "net/../kernel/hostname", "net/./../kernel/hostname", "/etc/passwd",
@@ -262,7 +262,7 @@ describe("sysctl", function()
   end)
 
   it("says what the kernel says", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     assert.equal(errno.ENOENT, (select(3, ns:sysctl "net.ipv4.no_such")))
     local nothing, message, code = ns:sysctl("net.ipv4.ip_forward", "x")
     assert.is_nil(nothing)

@@ -10,7 +10,7 @@ local function inside(NS, command, ...)
   netns.exec(NS, { "sh", "-c", "exec >" .. file .. " 2>&1; "
     .. command:format(...) })
   local input = assert(io.open(file))
-  local text = input:read "a":gsub("\n$", "")
+  local text = input:read "*a":gsub("\n$", "")
   input:close()
   os.remove(file)
   return text
@@ -24,11 +24,11 @@ describe("exec", function()
   t.guard(before_each, after_each)
 
   it("returns what os.execute returns", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, command in ipairs {
       "exit 0", "exit 1", "exit 255", "kill -9 $$", "kill -TERM $$",
     } do
-      assert.same({ os.execute(command) },
+      assert.same({ t.execute(command) },
         { ns:exec { "sh", "-c", command } })
     end
   end)
@@ -36,7 +36,7 @@ describe("exec", function()
   it("runs in the network namespace and a mount namespace of its own",
     function()
       local name = t.name()
-      local ns <close> = assert(netns.add(name))
+      local ns = t.keep(assert(netns.add(name)))
       assert.equal(("net:[%d]"):format(ns:inode()),
         inside(name, "readlink /proc/self/ns/net"))
       assert.not_equal(core.readlink "/proc/self/ns/mnt",
@@ -46,7 +46,7 @@ describe("exec", function()
 
   it("shows a /sys of the namespace, as ip does #novalgrind", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    local ns = t.keep(assert(netns.add(name)))
     t.must("ip -n %s link add veth0 type veth peer name veth1", name)
     local command = "ls /sys/class/net; grep ' /sys ' /proc/mounts"
     assert.equal(ip_inside(name, command), inside(name, command))
@@ -77,14 +77,14 @@ describe("exec", function()
   end)
 
   it("propagates no mount back", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     assert.is_true(ns:exec { "mount", "-t", "tmpfs", "x", "/mnt" })
     assert.not_matches(" /mnt ", t.must "cat /proc/self/mountinfo")
   end)
 
   it("lets a name be deleted while the program runs", function()
     local name = t.name()
-    local other <close> = assert(netns.new())
+    local other = t.keep(assert(netns.new()))
     assert(netns.add(name)):close()
     local ok = other:exec { "sh", "-c", ("ip netns delete %s"):format(name) }
     assert.is_true(ok)
@@ -105,7 +105,7 @@ describe("exec", function()
       assert.equal(ip_inside(name, command), inside(name, command))
       assert.equal(before, t.must "cat /etc/resolv.conf")
       -- a handle goes by its name, also when the name was given later
-      local ns <close> = assert(netns.new())
+      local ns = t.keep(assert(netns.new()))
       assert.equal("outside", inside(ns, "ls /etc/dir"))
       t.must("rm -r %s /etc/dir", dir)
       assert(netns.delete(name))
@@ -132,7 +132,7 @@ describe("exec", function()
     end)
 
   it("enters only the network with mounts=false", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local ok, _, code = ns:exec({ "sh", "-c", ([[
       test $(readlink /proc/self/ns/mnt) = %s || exit 1
       test $(readlink /proc/self/ns/net) = 'net:[%d]' || exit 2
@@ -185,7 +185,7 @@ describe("exec", function()
   end)
 
   it("looks the program up in PATH, as execvp does", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local dir = t.must "mktemp -d"
     t.must("printf 'echo script $1\\n' >%s/noshebang; chmod 755 %s/noshebang; "
       .. "touch %s/notexecutable; mkdir %s/directory", dir, dir, dir, dir)
@@ -221,7 +221,7 @@ describe("exec", function()
 
   it("says what could not be started #novalgrind", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    local ns = t.keep(assert(netns.add(name)))
     for program, code in pairs {
       ["no-such-program"] = errno.ENOENT, ["/no/such"] = errno.ENOENT,
       ["/etc/passwd"] = errno.EACCES, ["/"] = errno.EACCES, [""] = errno.ENOENT,
@@ -258,8 +258,8 @@ describe("exec", function()
 
   it("gives the program 0, 1 and 2, default signals, and an empty mask",
     function()
-      local ns <close> = assert(netns.new())
-      local leak <close> = assert(io.open "/dev/null")
+      local ns = t.keep(assert(netns.new()))
+      local leak = t.keep(assert(io.open "/dev/null"))
       assert.is_truthy(leak)
       assert.equal("0\n1\n2", inside(ns, "ls /proc/self/fd | head -3"))
       assert.equal("0\n1\n2\n3", (inside(ns, "ls /proc/self/fd")))
@@ -321,7 +321,7 @@ describe("exec", function()
       require "netns".exec("/proc/self/ns/net",
         { "sh", "-c", "echo $$ >%s; kill -9 $PPID; exec sleep 1000" })
     ]]):format(file))
-    local pid = io.open(file):read "n"
+    local pid = io.open(file):read "*n"
     os.remove(file)
     assert.is_number(pid)
     t.eventually(function()
@@ -330,13 +330,13 @@ describe("exec", function()
   end)
 
   it("keeps the working directory and the environment", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     assert.equal(t.must "pwd", inside(ns, "pwd"))
     assert.equal(os.getenv "PATH", inside(ns, "echo $PATH"))
   end)
 
   it("raises an error for a wrong argument", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for argv, expected in pairs {
       [{}] = "a program expected", [{ 5 }] = "element 1: string expected",
       [{ "true", {} }] = "element 2: string expected",
@@ -354,7 +354,7 @@ describe("exec", function()
   end)
 
   it("runs many programs without leaving anything", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _ = 1, t.many(1000) do
       assert(ns:exec({ "true" }, { mounts = false }))
     end

@@ -9,13 +9,13 @@ describe("open", function()
 
   it("takes a handle, a name, a path and a process id", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    local ns = t.keep(assert(netns.add(name)))
     local pid = t.sleeper("/run/netns/" .. name)
     for _, NS in ipairs {
       ns, name, "/run/netns/" .. name, ("/proc/%d/ns/net"):format(pid), pid,
       ("/proc/self/fd/%d"):format(ns:fd()),
     } do
-      local other <close> = assert(netns.open(NS))
+      local other = t.keep(assert(netns.open(NS)))
       assert.is_true(other == ns)
       assert.not_equal(other:fd(), ns:fd())
     end
@@ -26,7 +26,7 @@ describe("open", function()
   it("knows the name of a path below the directory of names", function()
     local name = t.name()
     assert(netns.add(name)):close()
-    local ns <close> = assert(netns.open("/run/netns/" .. name))
+    local ns = t.keep(assert(netns.open("/run/netns/" .. name)))
     assert.equal(name, ns:name())
     assert(netns.delete(name))
   end)
@@ -55,8 +55,8 @@ describe("open", function()
     for NS, code in pairs {
       [name] = errno.ENOENT, ["/no/such/path"] = errno.ENOENT,
       [0x7ffffffe] = errno.ESRCH, [0] = errno.EINVAL, [-1] = errno.EINVAL,
-      [1 << 40] = errno.EINVAL, [""] = errno.EINVAL, [".."] = errno.EINVAL,
-      ["a\0b"] = errno.EINVAL, ["/proc/self/ns/net\0"] = errno.EINVAL,
+      [0x10000000000] = errno.EINVAL, [""] = errno.EINVAL,
+      [".."] = errno.EINVAL, ["a\0b"] = errno.EINVAL, ["/proc/self/ns/net\0"] = errno.EINVAL,
       [("n"):rep(256)] = errno.EINVAL, [("/n"):rep(5000)] = 36,
     } do
       local nothing, message, number = netns.open(NS)
@@ -80,9 +80,9 @@ describe("a handle", function()
   t.guard(before_each, after_each)
 
   it("of a new namespace has no name and is like no other", function()
-    local a <close> = assert(netns.new())
-    local b <close> = assert(netns.new())
-    local here <close> = assert(netns.current())
+    local a = t.keep(assert(netns.new()))
+    local b = t.keep(assert(netns.new()))
+    local here = t.keep(assert(netns.current()))
     assert.is_nil(a:name())
     assert.same({}, assert(a:names()))
     assert.is_false(a == b)
@@ -93,11 +93,11 @@ describe("a handle", function()
   end)
 
   it("tells what the kernel tells", function()
-    local here <close> = assert(netns.current())
+    local here = t.keep(assert(netns.current()))
     local link = core.readlink "/proc/thread-self/ns/net"
     assert.equal(link, ("net:[%d]"):format(here:inode()))
     assert.equal(link, core.readlink("/proc/self/fd/" .. here:fd()))
-    assert.equal("integer", math.type(here:cookie()))
+    assert.is_true(t.is_integer(here:cookie()))
     assert.equal(here:inode(), netns.inode(here))
     assert.equal(here:cookie(), netns.cookie "/proc/self/ns/net")
   end)
@@ -107,7 +107,7 @@ describe("a handle", function()
     local ns = assert(netns.add(name))
     assert.equal(("netns.ns (%s, fd %d, net:[%d])")
       :format(name, ns:fd(), ns:inode()), tostring(ns))
-    local new <close> = assert(netns.new())
+    local new = t.keep(assert(netns.new()))
     assert.equal(("netns.ns (fd %d, net:[%d])"):format(new:fd(), new:inode()),
       tostring(new))
     ns:close()
@@ -116,10 +116,10 @@ describe("a handle", function()
   end)
 
   it("is close-on-exec", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local flags = t.must("grep flags /proc/%s/fdinfo/%d",
       core.readlink "/proc/self", ns:fd()):match "%d+"
-    assert.equal(1, tonumber(flags, 8) >> 19 & 1) -- O_CLOEXEC
+    assert.equal(1, math.floor(tonumber(flags, 8) / 2 ^ 19) % 2) -- O_CLOEXEC
   end)
 
   it("raises an error when it is closed, but closes twice", function()
@@ -157,13 +157,16 @@ describe("a handle", function()
   end)
 
   it("works with <close>, also when an error is on its way", function()
-    local kept
-    pcall(function()
-      local ns <close> = assert(netns.new())
-      kept = ns
+    local run = t.load [[
+      local new, take = ...
+      local ns <close> = assert(new())
+      take(ns)
       error "x"
-    end)
-    assert.equal("netns.ns (closed)", tostring(kept))
+    ]]
+    if not run then return pending "this Lua has no <close>" end
+    local taken
+    assert.is_false(pcall(run, netns.new, function(ns) taken = ns end))
+    assert.equal("netns.ns (closed)", tostring(taken))
   end)
 
   it("dies with its process, SIGKILL included, if it has no name", function()

@@ -39,9 +39,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <lauxlib.h>
-#include <lua.h>
-#include <lualib.h>
+#include "compat.h"
 
 #define MAX_THREADS 64
 #define MAX_REAPED 65536
@@ -251,7 +249,12 @@ typedef struct script {
 } script;
 
 static int traceback(lua_State *L) {
-  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  const char *message = luaL_tolstring(L, 1, NULL);
+#if LUA_VERSION_NUM >= 502
+  luaL_traceback(L, L, message, 1);
+#else
+  (void)message;
+#endif
   return 1;
 }
 

@@ -11,7 +11,7 @@ local prelude = [[
 
   local function read(path)
     local file = assert(io.open(path))
-    local text = file:read "a"
+    local text = file:read "*a"
     file:close()
     return text
   end
@@ -51,7 +51,7 @@ local statuses = [[
     if LOST and ok == nil and code == ECHILD and how:find "No child proc" then
       lost = lost + 1
     elseif ok ~= want[1] or how ~= want[2] or code ~= want[3] then
-      print(what, i, "got", ok, how, code, "wanted", table.unpack(want, 1, 3))
+      print(what, i, "got", ok, how, code, "wanted", want[1], want[2], want[3])
     else
       known = known + 1
     end
@@ -155,7 +155,7 @@ describe("a host #novalgrind", function()
     it(title, function()
       local prefix = t.name()
       for _, i in ipairs { 1, 5, 10, 77, 250, 255 } do
-        local ns <close> = assert(core.add(("%s-%d"):format(prefix, i)))
+        local ns = t.keep(assert(core.add(("%s-%d"):format(prefix, i))))
         assert(ns:sysctl("net.ipv4.ip_default_ttl", i))
       end
       finally(function()
@@ -166,7 +166,7 @@ describe("a host #novalgrind", function()
   end
 
   for _, host in ipairs(hosts) do
-    local behaviour, title, options = table.unpack(host)
+    local behaviour, title, options = t.unpack(host)
 
     for _, threads in ipairs { 0, 3 } do
       test(("%s has the right statuses, in %s"):format(title,
@@ -264,16 +264,14 @@ describe("a host #novalgrind", function()
     end)
 
   it("of 2 GiB starts programs as fast as one that is empty", function()
-    local file = assert(io.open "/proc/meminfo")
-    local available = file:read "a":match "MemAvailable:%s*(%d+)" // 1024
-    file:close()
-    local size = math.min(2048, available // 2)
+    local available = t.read "/proc/meminfo":match "MemAvailable:%s*(%d+)"
+    local size = math.min(2048, math.floor(available / 1024 / 2))
     if size < 2048 then
       print(("only %d MiB: no more than half of what is free"):format(size))
     end
     local output = run("0", ("local SIZE = %d\n"):format(size) .. [[
       local function resident()
-        return read "/proc/self/status":match "VmRSS:%s*(%d+)" // 1024
+        return read "/proc/self/status":match "VmRSS:%s*(%d+)" / 1024
       end
       local function measure(times)
         for _ = 1, 50 do
@@ -284,7 +282,7 @@ describe("a host #novalgrind", function()
       end
       local function median(times)
         table.sort(times)
-        return times[#times // 2]
+        return times[math.floor(#times / 2)]
       end
       local empty, large = {}, {}
       measure {} -- warms up
@@ -331,7 +329,8 @@ describe("a host #novalgrind", function()
           { stdout = "null", stderr = "null" })) -- this one is read to its end
         return function()
           assert(select(3, process:wait(0)) == ETIMEDOUT)
-          io.stdout:write(process.pid, "\n"):flush()
+          print(process.pid)
+          io.stdout:flush()
           os.execute "]] .. last .. [["
         end
       ]])
@@ -357,7 +356,7 @@ describe("a host #novalgrind", function()
       end
       local ok, message = pcall(fn)
       if not ok then print(what, message) end
-      os.exit(ok, true)
+      os.exit(ok and 0 or 1, true)
     end
     local function is_over() -- and its status is still to be taken
       return read(("/proc/%d/stat"):format(process.pid)):find "%) Z"

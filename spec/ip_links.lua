@@ -114,7 +114,8 @@ end
 
 -- A timer goes on between two looks at it.
 local function same(key, ours, theirs)
-  if key:find "_timer$" and math.type(ours) and math.type(theirs) then
+  if key:find "_timer$" and type(ours) == "number"
+    and type(theirs) == "number" then
     return math.abs(ours - theirs) < 10
   end
   return ours == theirs

@@ -10,13 +10,11 @@ local tools -- how to start each of the two
 local dir -- for the output of what runs
 
 local function read(name)
-  local file <close> = assert(io.open(dir .. "/" .. name, "rb"))
-  return file:read "a"
+  return t.read(dir .. "/" .. name)
 end
 
 local function write(name, text)
-  local file <close> = assert(io.open(dir .. "/" .. name, "wb"))
-  file:write(text)
+  t.write(dir .. "/" .. name, text)
   return dir .. "/" .. name
 end
 
@@ -25,7 +23,7 @@ local function run(tool, argv, input)
   local words = { tools[tool] }
   for i, arg in ipairs(argv) do words[i + 1] = t.quote(arg) end
   -- the shell stays, and says 128 + N for the signal N, and that to nobody
-  local _, how, status = os.execute(
+  local _, how, status = t.execute(
     ("exec 2>&-; (exec %s <%s >%s/out 2>%s/err); exit $?")
       :format(table.concat(words, " "), write("in", input or ""), dir, dir))
   assert(how == "exit")
@@ -148,16 +146,16 @@ local function by_name(text)
   return table.concat(objects, "\n")
 end
 
-local TWO <const> = "netns add @a;netns add @b"
-local IDS <const> = TWO .. ";netns set @a 5;netns set @b 7"
+local TWO = "netns add @a;netns add @b"
+local IDS = TWO .. ";netns set @a 5;netns set @b 7"
 -- @a knows itself by 13 and @b by 12, and @c which we do not know by 14
-local FOO <const> = "netns add @a;netns add @b;netns add @c;"
+local FOO = "netns add @a;netns add @b;netns add @c;"
   .. "-n @a netns set @b 12;-n @a netns set @a 13;netns set @b 31;"
   .. "netns set @a 12"
 
-local LONG <const> = ("n"):rep(254)
+local LONG = ("n"):rep(254)
 
-local GROUPS <const> = {
+local GROUPS = {
   { "list", {
     { "netns" }, { "netns", given = TWO }, { "netns", given = IDS },
     { "netns list", given = IDS }, { "netns show", given = IDS },
@@ -479,7 +477,7 @@ describe("ip-netns.lua prints and does what ip does:", function()
 
   -- every command with the status that it has without arguments, in the order
   -- in which ip tries them
-  local COMMANDS <const> = {
+  local COMMANDS = {
     { "list", 0 }, { "show", 0 }, { "lst", 0 }, { "list-id", 0 },
     { "help", 255 }, { "add", 1 }, { "set", 1 }, { "delete", 1 },
     { "identify", 0 }, { "pids", 1 }, { "exec", 1 }, { "attach", 1 },
@@ -684,7 +682,7 @@ describe("ip-netns.lua prints and does what ip does:", function()
     end)
 
     -- @t knows @u by an id that is another's here
-    local TARGET <const> = "netns add @t;netns add @u;netns add @v;"
+    local TARGET = "netns add @t;netns add @u;netns add @v;"
       .. "netns set @t 0;netns set @v 1;-n @t netns set @u 1"
 
     it("list-id has the right name behind a target", function()

@@ -17,6 +17,16 @@ local function skip(text, at)
   return text:find("[^ \t\r\n]", at) or #text + 1
 end
 
+-- A character of the basic plane.
+local function utf8_char(code)
+  local function byte(mark, shift)
+    return string.char(mark + math.floor(code / 2 ^ shift) % 64)
+  end
+  if code < 0x80 then return string.char(code) end
+  if code < 0x800 then return byte(0xc0, 6) .. byte(0x80, 0) end
+  return byte(0xe0, 12) .. byte(0x80, 6) .. byte(0x80, 0)
+end
+
 local function string_at(text, at)
   local parts = {}
   at = at + 1
@@ -29,7 +39,7 @@ local function string_at(text, at)
     local hex = text:match("^u(%x%x%x%x)", stop + 1)
     local escape = escapes[text:sub(stop + 1, stop + 1)]
     if not hex and not escape then fail(text, stop, "bad escape") end
-    parts[#parts + 1] = hex and utf8.char(tonumber(hex, 16)) or escape
+    parts[#parts + 1] = hex and utf8_char(tonumber(hex, 16)) or escape
     at = stop + (hex and 6 or 2)
   end
 end

@@ -7,8 +7,8 @@ local t = require "spec.support"
 local errno = netns.errno
 local ip, agree, has = theirs.ip, theirs.agree, theirs.has
 
-local V4 <const>, V6 <const> = "192.0.2.1", "2001:db8::1"
-local FAR <const>, FAR6 <const> = "192.0.2.2", "2001:db8::2"
+local V4, V6 = "192.0.2.1", "2001:db8::1"
+local FAR, FAR6 = "192.0.2.2", "2001:db8::2"
 
 local made = {} -- name to handle
 
@@ -332,16 +332,16 @@ describe("links of every kind", function()
       { "remote", { kind = "gre", remote = "1.2.3" } },
       { "local", { kind = "ip6gre", ["local"] = V4 } },
       { "ikey", { kind = "gre", ikey = "1.2.3" } },
-      { "okey", { kind = "gre", okey = 1 << 32 } },
+      { "okey", { kind = "gre", okey = 0x100000000 } },
       { "ttl", { kind = "sit", ttl = 256 } },
       { "proto", { kind = "ipip", proto = "nosuch" } },
       { "tclass", { kind = "ip6gre", tclass = 256 } },
-      { "flowlabel", { kind = "ip6tnl", flowlabel = 1 << 20 } },
+      { "flowlabel", { kind = "ip6tnl", flowlabel = 0x100000 } },
       { "target", { kind = "bond", arp_ip_target = { V6 } } },
       { "type", { kind = "gre", encap = { type = "nosuch" } } },
       { "label", { kind = "geneve", label = -1 } },
     } do
-      local field, link = table.unpack(case)
+      local field, link = t.unpack(case)
       link.name = "x"
       local ok, message = ns:link_add(link)
       assert.is_nil(ok)

@@ -63,7 +63,7 @@ for way, fanotify in pairs(ways) do
 
     test("tells of what we add, attach and delete", nil, function(mon)
       local one, two = t.name(), t.name()
-      local ns <close> = assert(netns.add(one))
+      local ns = t.keep(assert(netns.add(one)))
       assert(netns.attach(two, ns)):close()
       assert.same({ "add " .. one, "add " .. two }, events(mon))
       netns.delete(one)

@@ -155,7 +155,7 @@ describe("neighbours", function()
   end)
 
   it("are used: a permanent one without ARP, a wrong one in vain", function()
-    local other <close> = assert(netns.new())
+    local other = t.keep(assert(netns.new()))
     local pid = tonumber(core.readlink "/proc/self")
     t.must([[
       ip -n %s link set e1 netns /proc/%d/fd/%d
@@ -189,7 +189,7 @@ describe("neighbours", function()
     ip6gre = { "local 2001:db8::1", "2001:db8:1::9", "2001:db8::9" },
   } do
     it("have IP addresses for hardware's behind a tunnel, " .. kind, function()
-      local options, dst, lladdr = table.unpack(case)
+      local options, dst, lladdr = t.unpack(case)
       local output, code =
         t.sh("ip -n %s link add g0 type %s %s key 1", name, kind, options)
       if output:find "Unknown device type" then
@@ -284,7 +284,7 @@ describe("neighbours", function()
   end)
 
   it("have answers from a proxy", function()
-    local other <close> = assert(netns.new())
+    local other = t.keep(assert(netns.new()))
     local pid = tonumber(core.readlink "/proc/self")
     t.must([[
       ip -n %s link set e1 netns /proc/%d/fd/%d
@@ -390,7 +390,7 @@ describe("neighbours", function()
     local file = assert(io.open(batch, "w"))
     for i = 0, 499 do
       file:write(("neigh add 10.0.%d.%d lladdr %s dev e0\n")
-        :format(1 + i // 250, i % 250, LLADDR))
+        :format(1 + math.floor(i / 250), i % 250, LLADDR))
     end
     file:close()
     t.must("ip -n %s -batch %s", name, batch)
@@ -398,7 +398,8 @@ describe("neighbours", function()
     for i = 0, 499 do
       assert(ns:neigh_add { dst = ("2001:db8::1:%x"):format(i), link = "e1",
         lladdr = LLADDR })
-      assert(ns:neigh_add { dst = ("10.1.%d.%d"):format(i // 250, i % 250),
+      assert(ns:neigh_add {
+        dst = ("10.1.%d.%d"):format(math.floor(i / 250), i % 250),
         link = "e1", lladdr = LLADDR, proxy = i % 2 == 0 })
     end
     assert.equal(1250, #agree(ns))

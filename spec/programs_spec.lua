@@ -23,11 +23,6 @@ local function after(commands)
   return ("sh -c %s -"):format(t.quote(commands .. '; exec "$@"'))
 end
 
-local function read(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read "a"
-end
-
 local function descriptors()
   return #assert(core.readdir "/proc/self/fd")
 end
@@ -49,7 +44,7 @@ describe("the environment of a program #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("is the one of the host without env, and else replaced", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local function env(value)
       return assert(ns:capture({ "env" }, { env = value })).stdout
     end
@@ -65,7 +60,7 @@ describe("the environment of a program #novalgrind", function()
   end)
 
   it("has the PATH in which the program is looked up", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local dir = t.must "mktemp -d"
     t.must("mkdir %s/bin %s/5; printf '#!/bin/sh\\necho \"$PATH\"\\n' "
       .. ">%s/bin/netns-prog; chmod 755 %s/bin/netns-prog; "
@@ -96,7 +91,7 @@ describe("the working directory of a program #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("is the host's without cwd, and else cwd, however mounts are", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local dir = t.must "mktemp -d"
     t.must("mkdir %s/sub; printf '#!/bin/sh\\npwd -P\\n' >%s/prog; "
       .. "cp %s/prog %s/sub; chmod 755 %s/prog %s/sub/prog",
@@ -130,7 +125,7 @@ describe("the working directory of a program #novalgrind", function()
   end)
 
   it("is named by the message when it cannot be changed to", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, mounts in ipairs(MODES) do
       for cwd, code in pairs {
         ["/no/such"] = "ENOENT", ["no/such"] = "ENOENT", [""] = "ENOENT",
@@ -162,7 +157,7 @@ describe("the streams of a program #novalgrind", function()
       local NS = "/proc/self/ns/net"
       local shout = { "sh", "-c", "echo out; echo err >&2" }
     ]] .. text, after(("exec 2>%s; %s"):format(file, before or ":")))
-    local text_of = read(file)
+    local text_of = t.read(file)
     os.remove(file)
     return output, (text_of:gsub("\n$", ""))
   end
@@ -179,7 +174,7 @@ describe("the streams of a program #novalgrind", function()
   end)
 
   it("may be /dev/null", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local result = assert(ns:capture({ "sh", "-c",
       "readlink /proc/$$/fd/0 /proc/$$/fd/2; cat" },
       { stdin = "null", stderr = "null" }))
@@ -191,48 +186,48 @@ describe("the streams of a program #novalgrind", function()
   end)
 
   it("may be a Lua file, where the host has got to with it", function()
-    local ns <close> = assert(netns.new())
-    local file <close> = assert(io.tmpfile())
+    local ns = t.keep(assert(netns.new()))
+    local file = t.keep(assert(io.tmpfile()))
     file:write "before\n" -- still in the buffer
     assert(ns:exec({ "echo", "program" }, { stdout = file }))
     file:write "after\n"
     assert(ns:exec({ "sh", "-c", "echo error >&2" }, { stderr = file }))
     file:seek "set"
-    assert.equal("before\nprogram\nafter\nerror\n", file:read "a")
+    assert.equal("before\nprogram\nafter\nerror\n", file:read "*a")
 
     file:seek "set"
-    assert.equal("before", file:read "l") -- reads ahead
+    assert.equal("before", file:read "*l") -- reads ahead
     local argv = { "sh", "-c", "read x; echo $x" }
     assert.equal("program\n", assert(ns:capture(argv, { stdin = file })).stdout)
-    assert.equal("after", file:read "l")
+    assert.equal("after", file:read "*l")
     assert.equal("error\n",
       assert(ns:capture({ "cat" }, { stdin = file })).stdout)
-    assert.is_nil(file:read "l")
+    assert.is_nil(file:read "*l")
   end)
 
   it("may be one Lua file for two of them", function()
-    local ns <close> = assert(netns.new())
-    local file <close> = assert(io.tmpfile())
+    local ns = t.keep(assert(netns.new()))
+    local file = t.keep(assert(io.tmpfile()))
     local argv = { "sh", "-c", "echo out; echo err >&2; echo out" }
     assert(ns:exec(argv, { stdout = file, stderr = file }))
     assert(ns:exec(argv, { stdout = file, stderr = "stdout" }))
     file:seek "set"
-    assert.equal(("out\nerr\nout\n"):rep(2), file:read "a")
+    assert.equal(("out\nerr\nout\n"):rep(2), file:read "*a")
   end)
 
   it("may be streams of other programs", function()
-    local ns <close> = assert(netns.new())
-    local first <close> = assert(ns:spawn({ "echo", "through" },
-      { stdout = "pipe" }))
+    local ns = t.keep(assert(netns.new()))
+    local first = t.keep(assert(ns:spawn({ "echo", "through" },
+      { stdout = "pipe" })))
     assert.equal("through\n",
       assert(ns:capture({ "cat" }, { stdin = first.stdout })).stdout)
-    local last <close> = assert(ns:spawn({ "cat" },
-      { stdin = "pipe", stdout = "pipe" }))
+    local last = t.keep(assert(ns:spawn({ "cat" },
+      { stdin = "pipe", stdout = "pipe" })))
     local ok, message = ns:exec({ "echo", "to it" }, { stdout = last.stdin })
     assert.is_true(ok, message)
     last.stdin:close()
-    assert.equal("to it\n", last.stdout:read "a")
-    local pipe <close> = assert(io.popen "echo popen")
+    assert.equal("to it\n", last.stdout:read "*a")
+    local pipe = t.keep(assert(io.popen "echo popen"))
     assert.equal("popen\n",
       assert(ns:capture({ "cat" }, { stdin = pipe })).stdout)
   end)
@@ -248,7 +243,7 @@ describe("the streams of a program #novalgrind", function()
       print(netns.capture(NS, { "cat" }, { stdin = 6 }).stdout == "")
     ]], ("exec 5>%s 6</proc/sys/kernel/ostype"):format(file))
     assert.equal("Linux\ntrue", output)
-    assert.equal("to 5\nto 5\nerr\n", read(file))
+    assert.equal("to 5\nto 5\nerr\n", t.read(file))
     os.remove(file)
   end)
 
@@ -271,7 +266,7 @@ describe("the streams of a program #novalgrind", function()
   end)
 
   it("are named by the message when they are not open", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, call in ipairs { "exec", "capture", "spawn" } do
       for _, stream in ipairs { "stdin", "stdout", "stderr" } do
         local result, message, number =
@@ -291,7 +286,7 @@ describe("the streams of a program #novalgrind", function()
     for closed = 1, 7 do
       local redirections = {}
       for fd = 0, 2 do
-        if closed & 1 << fd ~= 0 then
+        if math.floor(closed / 2 ^ fd) % 2 == 1 then
           redirections[#redirections + 1] = fd .. ">&-"
         end
       end
@@ -327,13 +322,13 @@ describe("the streams of a program #novalgrind", function()
                 stdin = "pipe", stdout = "pipe", stderr = "pipe" }))
               process.stdin:write "line\n"
               process.stdin:close()
-              assert(process.stdout:read "a" == "line\n")
-              assert(process.stderr:read "a" == "err\n")
+              assert(process.stdout:read "*a" == "line\n")
+              assert(process.stderr:read "*a" == "err\n")
               assert(process:wait())
               process:close()
             end)
             for fd = 0, 2 do
-              local shut = closed & 1 << fd ~= 0
+              local shut = math.floor(closed / 2 ^ fd) % 2 == 1
               try(mode .. " inherited " .. fd, function()
                 -- nothing of the library's gets there
                 local stream =
@@ -361,7 +356,7 @@ describe("the streams of a program #novalgrind", function()
       ]]):format(closed, file),
         after("exec " .. table.concat(redirections, " ")))
       local lines = 0
-      for line in read(file):gmatch "[^\n]+" do
+      for line in t.read(file):gmatch "[^\n]+" do
         lines = lines + 1
         assert.matches(" well$", line,
           table.concat(redirections, " ") .. ": " .. line)
@@ -372,15 +367,15 @@ describe("the streams of a program #novalgrind", function()
   end)
 
   it("may be the same for stdout and stderr", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local result = assert(ns:capture(
       { "sh", "-c", "echo 1; echo 2 >&2; echo 3" }, { stderr = "stdout" }))
     assert.equal("1\n2\n3\n", result.stdout)
     assert.is_nil(result.stderr)
-    local process <close> = assert(ns:spawn(
+    local process = t.keep(assert(ns:spawn(
       { "sh", "-c", "echo 1; echo 2 >&2; echo 3" },
-      { stdout = "pipe", stderr = "stdout" }))
-    assert.equal("1\n2\n3\n", process.stdout:read "a")
+      { stdout = "pipe", stderr = "stdout" })))
+    assert.equal("1\n2\n3\n", process.stdout:read "*a")
     assert.is_nil(process.stderr)
   end)
 end)
@@ -389,7 +384,7 @@ describe("the input of a program #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("may have any size and any bytes", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local bytes = {}
     for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
     local all = table.concat(bytes)
@@ -406,7 +401,7 @@ describe("the input of a program #novalgrind", function()
   end)
 
   it("may stay unread", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local input = ("x"):rep(10000000)
     for _, command in ipairs { "exit 3", "exec <&-; exit 3",
       "head -c 5 >/dev/null; exit 3" } do
@@ -420,9 +415,9 @@ describe("the input of a program #novalgrind", function()
   end)
 
   it("is 100 MB while 100 MB come out on stdout and on stderr", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local size = 100 * 1000 * 1000
-    local input = ("0123456789abcdef\0\n\r\255"):rep(size // 20)
+    local input = ("0123456789abcdef\0\n\r\255"):rep(math.floor(size / 20))
     assert.equal(size, #input)
     local result = assert(ns:capture({ "tee", "/dev/stderr" },
       { input = input, timeout = HANG }))
@@ -443,7 +438,7 @@ describe("capture #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("gives what was written, and how the program has ended", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for command, expected in pairs {
       ["exit 0"] = { ok = true, how = "exit", code = 0, stdout = "",
         stderr = "" },
@@ -462,8 +457,8 @@ describe("capture #novalgrind", function()
   end)
 
   it("leaves alone the streams that go elsewhere", function()
-    local ns <close> = assert(netns.new())
-    local file <close> = assert(io.tmpfile())
+    local ns = t.keep(assert(netns.new()))
+    local file = t.keep(assert(io.tmpfile()))
     local argv = { "sh", "-c", "echo out; echo err >&2" }
     local result = assert(ns:capture(argv, { stdout = file }))
     assert.is_nil(result.stdout)
@@ -472,11 +467,11 @@ describe("capture #novalgrind", function()
     assert.is_nil(result.stderr)
     assert.equal("out\n", result.stdout)
     file:seek "set"
-    assert.equal("out\n", file:read "a")
+    assert.equal("out\n", file:read "*a")
   end)
 
   it("does not wait for a child that the program leaves behind", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local before = core.now()
     local result = assert(ns:capture { "sh", "-c",
       "sleep 1000 & echo $!; echo err >&2; exit 5" })
@@ -489,7 +484,7 @@ describe("capture #novalgrind", function()
   end)
 
   it("fails as exec does when the program cannot be started", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local result, message, number = ns:capture { "no-such-program" }
     assert.is_nil(result)
     assert.equal(("capture net:[%d]: no-such-program: "
@@ -508,23 +503,23 @@ describe("a timeout #novalgrind", function()
   -- Runs a program by exec, capture or spawn, whose stdout goes to a file;
   -- what was in it, then the results.
   local function run(ns, call, command, opts)
-    local file <close> = assert(io.tmpfile())
+    local file = t.keep(assert(io.tmpfile()))
     opts.stdout = file
     local argv = { "sh", "-c", command }
     local results
     if call == "spawn" then
-      local process <close> = assert(ns:spawn(argv, opts))
-      results = table.pack(process:wait())
-      assert.same(results, table.pack(process:wait())) -- and again
+      local process = t.keep(assert(ns:spawn(argv, opts)))
+      results = t.pack(process:wait())
+      assert.same(results, t.pack(process:wait())) -- and again
     else
-      results = table.pack(ns[call](ns, argv, opts))
+      results = t.pack(ns[call](ns, argv, opts))
     end
     file:seek "set"
-    return file:read "a", table.unpack(results, 1, results.n)
+    return file:read "*a", t.unpack(results, 1, results.n)
   end
 
   it("gives nil, a message and ETIMEDOUT", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, call in ipairs { "exec", "capture", "spawn" } do
       for _, seconds in ipairs { 0, 0.25 } do
         local _, result, message, number =
@@ -538,7 +533,7 @@ describe("a timeout #novalgrind", function()
   end)
 
   it("lets a program that ends in time be", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local output, ok, how, code = run(ns, "exec", "echo a; exit 3",
       { timeout = HANG })
     assert.same({ "a\n", nil, "exit", 3 }, { output, ok, how, code })
@@ -550,7 +545,7 @@ describe("a timeout #novalgrind", function()
   end)
 
   it("sends TERM first, so that a program may clean up", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, call in ipairs { "exec", "capture", "spawn" } do
       local output, result, _, number = run(ns, call,
         "trap 'echo cleaned; exit 0' TERM; echo ready; sleep 1000 & wait",
@@ -562,7 +557,7 @@ describe("a timeout #novalgrind", function()
   end)
 
   it("ends all of the process group, by KILL if TERM is ignored", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, call in ipairs { "exec", "capture", "spawn" } do
       local output, result, _, number = run(ns, call,
         "trap '' TERM; sleep 1000 & echo $! $$; wait; wait", { timeout = 2 })
@@ -578,7 +573,7 @@ describe("a timeout #novalgrind", function()
 
   it("ends children that ignore TERM, too, when the program itself does not",
     function()
-      local ns <close> = assert(netns.new())
+      local ns = t.keep(assert(netns.new()))
       local output, result = run(ns, "exec",
         "sh -c \"trap '' TERM; echo \\$\\$; sleep 1000; sleep 1000\" & wait",
         { timeout = 2 })
@@ -588,7 +583,7 @@ describe("a timeout #novalgrind", function()
     end)
 
   it("gives what capture has got until then", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local result, message, number, partly = ns:capture({ "sh", "-c",
       "trap 'echo last; exit' TERM; echo first; echo err >&2; "
       .. "sleep 1000 & wait" }, { timeout = 2, input = ("x"):rep(1000000) })
@@ -615,7 +610,7 @@ describe("the mounts of a program #novalgrind", function()
 
   it("are the host's with mounts=false", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    local ns = t.keep(assert(netns.add(name)))
     t.must("mkdir -p /etc/netns/%s; touch /etc/netns-x; "
       .. "echo bound >/etc/netns/%s/netns-x", name, name)
     assert.equal(core.readlink "/proc/self/ns/mnt",
@@ -627,7 +622,7 @@ describe("the mounts of a program #novalgrind", function()
 
   it("show the /sys of the namespace, and the files of /etc/netns", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    local ns = t.keep(assert(netns.add(name)))
     t.must("ip -n %s link add veth0 type veth peer name veth1; "
       .. "mkdir -p /etc/netns/%s; touch /etc/netns-x; "
       .. "echo bound >/etc/netns/%s/netns-x", name, name, name)
@@ -642,20 +637,20 @@ describe("the mounts of a program #novalgrind", function()
           out(ns, mounts, "readlink /proc/self/ns/mnt"))
       end
     end
-    assert.equal("", read "/etc/netns-x")
+    assert.equal("", t.read "/etc/netns-x")
     t.must("rm -r /etc/netns-x /etc/netns/%s", name)
     assert(netns.delete(name))
   end)
 
   it("are a program's own", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local dir = t.must "mktemp -d"
     for _, mounts in ipairs { true, "shared" } do
-      local process <close> = assert(ns:spawn({ "sh", "-c",
+      local process = t.keep(assert(ns:spawn({ "sh", "-c",
         ("mount -t tmpfs x %s && touch %s/mine && echo ready; read x; ls %s")
         :format(dir, dir, dir) },
-        { mounts = mounts, stdin = "pipe", stdout = "pipe" }))
-      assert.equal("ready", process.stdout:read "l")
+        { mounts = mounts, stdin = "pipe", stdout = "pipe" })))
+      assert.equal("ready", process.stdout:read "*l")
       assert.equal("", out(ns, mounts, "ls %s", dir))
       -- nor in the template, for those that come later
       assert.equal("other", out(ns, mounts,
@@ -663,7 +658,7 @@ describe("the mounts of a program #novalgrind", function()
       assert.equal("", out(ns, mounts, "ls %s", dir))
       assert.equal("", t.must("ls %s", dir))
       process.stdin:write "go on\n"
-      assert.equal("mine\n", process.stdout:read "a")
+      assert.equal("mine\n", process.stdout:read "*a")
     end
     t.must("rmdir %s", dir)
   end)
@@ -675,13 +670,13 @@ describe("the mounts of a program #novalgrind", function()
       local ns = assert(netns.new())
       local dir = %q
       for _, mounts in ipairs { true, "shared" } do
-        local before = io.open "/proc/self/mountinfo":read "a"
+        local before = io.open "/proc/self/mountinfo":read "*a"
         assert(ns:exec({ "mount", "-t", "tmpfs", "x", dir },
           { mounts = mounts }))
-        assert(io.open "/proc/self/mountinfo":read "a" == before)
+        assert(io.open "/proc/self/mountinfo":read "*a" == before)
       end
       -- what the host mounts later is seen, and what it unmounts
-      os.execute("mount -t tmpfs x " .. dir .. " && touch " .. dir .. "/later")
+      t.must("mount -t tmpfs x " .. dir .. " && touch " .. dir .. "/later")
       for _, mounts in ipairs { true, "shared" } do
         assert(ns:exec({ "ls", dir }, { mounts = mounts }))
       end
@@ -694,7 +689,7 @@ describe("the mounts of a program #novalgrind", function()
 
   it("have no names with mounts=\"shared\"", function()
     local name = t.name()
-    local ns <close> = assert(netns.add(name))
+    local ns = t.keep(assert(netns.add(name)))
     local command = ("nsenter --net=/run/netns/%s true && echo resolves")
       :format(name)
     assert.equal("resolves", out(ns, true, command))
@@ -835,7 +830,7 @@ describe("detach #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("starts the program in a session of its own", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local argv = { "sh", "-c", "echo $$; cut -d' ' -f5,6 /proc/$$/stat" }
     for _, mounts in ipairs(MODES) do
       local output = assert(ns:capture(argv,
@@ -859,7 +854,7 @@ describe("a wrong argument #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("raises an error that names it, where the function was called", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local closed = assert(netns.new())
     closed:close()
     for _, name in ipairs { "exec", "capture", "spawn" } do
@@ -902,7 +897,7 @@ describe("a wrong argument #novalgrind", function()
   }
 
   it("is an option of another kind", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     local shut = assert(io.tmpfile())
     shut:close()
     local cases = {
@@ -946,7 +941,7 @@ describe("a wrong argument #novalgrind", function()
   end)
 
   it("is an option that is not known", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, name in ipairs { "exec", "capture", "spawn" } do
       for _, key in ipairs { "shell", "jobs", "only", "quiet", 1, true } do
         raises(("unknown option '%s' to '%s'"):format(tostring(key), name),

@@ -42,7 +42,7 @@ end
 -- Without what packets change, and sees that it was there.
 local function quiet(list)
   for _, queue in ipairs(list) do
-    assert.equal("integer", math.type(queue.stats.packets))
+    assert.is_true(t.is_integer(queue.stats.packets))
     queue.stats = nil
   end
   return list
@@ -213,8 +213,8 @@ describe("units", function()
   end)
 
   it("are of ticks that are as long as the kernel says", function()
-    local file <close> = assert(io.open "/proc/net/psched")
-    local us, ticks, second = file:read "l":match "^(%x+) (%x+) (%x+)"
+    local us, ticks, second =
+      t.read "/proc/net/psched":match "^(%x+) (%x+) (%x+)"
     us, ticks = tonumber(us, 16), tonumber(ticks, 16)
     assert.equal(1000000, tonumber(second, 16)) -- else `us` has other units
     assert.equal(64e-9, ticks / us / 1e6)
@@ -238,7 +238,7 @@ describe("qdisc_add", function()
       { { rate = "50gbit", burst = "1mb", limit = "10mb" },
         "rate 50gbit burst 1mb limit 10mb" },
     } do
-      local queue, words = table.unpack(case)
+      local queue, words = t.unpack(case)
       queue.kind = "tbf"
       local read, theirs = both_ways(queue, "tbf " .. words)
       assert.equal(theirs.rate * 8, read.rate)
@@ -308,7 +308,7 @@ describe("qdisc_add", function()
       { { loss = "100%" }, "loss 100%", { loss = 1 } },
       { {}, "", {} },
     } do
-      local queue, words, expected = table.unpack(case)
+      local queue, words, expected = t.unpack(case)
       queue.kind = "netem"
       local read = both_ways(queue, "netem " .. words)
       expected.kind, expected.handle = "netem", "5:"
@@ -564,7 +564,7 @@ describe("classes", function()
       { { rate = "10kbps", burst = "10kb" }, "rate 10kbps burst 10kb" },
       { { rate = "50gbit", burst = "100mb" }, "rate 50gbit burst 100mb" },
     } do
-      local class, words = table.unpack(case)
+      local class, words = t.unpack(case)
       local ns, name = pair()
       class.kind, class.parent, class.classid = "htb", "1:", "1:1f"
       assert(ns:qdisc_add("v0", { kind = "htb", handle = "1:" }))
@@ -682,29 +682,29 @@ describe("a queue", function()
 
   -- Seconds that a transfer of so many bytes over TCP takes, from a to b.
   local function transfer(a, b, bytes)
-    local server <close> = assert(b:spawn({ "python3", "-c", ([[
+    local server = t.keep(assert(b:spawn({ "python3", "-c", ([[
 import socket, sys, time
 s = socket.create_server(("192.0.2.2", 5000))
 print("ready", flush=True)
 c, _ = s.accept()
 start, n = time.monotonic(), 0
 while n < %d: n += len(c.recv(65536)) or sys.exit(1)
-print(time.monotonic() - start)]]):format(bytes) }, { stdout = "pipe" }))
-    assert.equal("ready", server.stdout:read "l")
+print(time.monotonic() - start)]]):format(bytes) }, { stdout = "pipe" })))
+    assert.equal("ready", server.stdout:read "*l")
     assert(a:exec { "python3", "-c", ([[
 import socket
 s = socket.create_connection(("192.0.2.2", 5000))
 s.sendall(bytes(%d))
 s.close()]]):format(bytes) })
-    local seconds = tonumber(server.stdout:read "l")
+    local seconds = tonumber(server.stdout:read "*l")
     server.stdout:close()
     assert(server:wait())
     return seconds
   end
 
   it("of a rate limits it", function()
-    local a <close> = assert(netns.new())
-    local b <close> = assert(netns.new())
+    local a = t.keep(assert(netns.new()))
+    local b = t.keep(assert(netns.new()))
     connect(a, b)
     local bytes = 200000
     local free = transfer(a, b, bytes)
@@ -718,8 +718,8 @@ s.close()]]):format(bytes) })
   end)
 
   it("of an htb class limits it, at the rate that it is changed to", function()
-    local a <close> = assert(netns.new())
-    local b <close> = assert(netns.new())
+    local a = t.keep(assert(netns.new()))
+    local b = t.keep(assert(netns.new()))
     connect(a, b)
     local class = { kind = "htb", parent = "1:", classid = "1:10",
       rate = "1mbit", burst = "10k" }
@@ -736,8 +736,8 @@ s.close()]]):format(bytes) })
   end)
 
   it("counts what passes and what it drops, as tc does", function()
-    local a <close> = assert(netns.new())
-    local b <close> = assert(netns.new())
+    local a = t.keep(assert(netns.new()))
+    local b = t.keep(assert(netns.new()))
     connect(a, b)
     assert(a:qdisc_add("v0", { kind = "htb", handle = "1:", default = "10" }))
     assert(a:class_add("v0", { kind = "htb", parent = "1:",
@@ -780,8 +780,8 @@ s.close()]]):format(bytes) })
 
   it("of netem delays, then loses, and is then as it was", function()
     needs "netem"
-    local a <close> = assert(netns.new())
-    local b <close> = assert(netns.new())
+    local a = t.keep(assert(netns.new()))
+    local b = t.keep(assert(netns.new()))
     connect(a, b)
     local function ping()
       local result = assert(a:capture { "ping", "-c", "5", "-i", "0.2",
@@ -805,8 +805,8 @@ s.close()]]):format(bytes) })
 
   it("of netem has jitter of the distribution that is wanted", function()
     needs "netem"
-    local a <close> = assert(netns.new())
-    local b <close> = assert(netns.new())
+    local a = t.keep(assert(netns.new()))
+    local b = t.keep(assert(netns.new()))
     connect(a, b)
     assert(a:exec({ "ping", "-c1", "192.0.2.2" }, { stdout = "null" }))
     local queue = { kind = "netem", delay = .3, jitter = .1 }

@@ -1,11 +1,10 @@
 local t = require "spec.support"
 
 local function blocks()
-  local file = assert(io.open "README.md")
-  local text = file:read "a"
-  file:close()
   local list = {}
-  for code in text:gmatch "\n```lua\n(.-)\n```" do list[#list + 1] = code end
+  for code in t.read "README.md":gmatch "\n```lua\n(.-)\n```" do
+    list[#list + 1] = code
+  end
   return list
 end
 
@@ -26,6 +25,10 @@ describe("the README", function()
 
   for i, code in ipairs(blocks()) do
     it(("block %d runs as it stands"):format(i), function()
+      local _, problem = t.load(code)
+      if problem and t.version < 5.4 then -- it has <close>
+        return pending("this Lua cannot: " .. problem:gsub("\n", " "))
+      end
       local output, status = t.script(code)
       assert.equal(0, status, output)
       for _, pattern in ipairs(expectations(code)) do

@@ -301,7 +301,7 @@ describe("routes", function()
   end)
 
   it("are not selected by what is no family or table", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     fails(errno.EINVAL, 'routes: family "inet7"',
       ns:routes { family = "inet7" })
     fails(errno.EINVAL, 'routes: table "mine"', ns:routes { table = "mine" })
@@ -325,7 +325,7 @@ describe("routes", function()
     local file = assert(io.open(batch, "w"))
     for i = 0, 1999 do
       file:write(("route add 10.%d.%d.0/24 via 192.0.1.2\n")
-        :format(i // 256, i % 256))
+        :format(math.floor(i / 256), i % 256))
       file:write(("route add 2001:db8:a:%x::/64 via 2001:db8:1::2\n")
         :format(i))
     end
@@ -343,7 +343,8 @@ describe("routes", function()
   it("are listed completely while others come and go", function()
     local ns, _, name = lab()
     for i = 0, 999 do
-      assert(ns:route_add { to = ("10.1.%d.%d"):format(i // 256, i % 256),
+      assert(ns:route_add {
+        to = ("10.1.%d.%d"):format(math.floor(i / 256), i % 256),
         via = "192.0.1.2" })
     end
     local batch = os.tmpname()
@@ -421,7 +422,7 @@ describe("route_get", function()
   end)
 
   it("refuses what is no address", function()
-    local ns <close> = assert(netns.new())
+    local ns = t.keep(assert(netns.new()))
     for _, text in ipairs {
       "", "10.0.0.0/8", "default", "host", "1.2.3", "1.2.3.4\0", "::g",
     } do
@@ -474,7 +475,7 @@ describe("route_add and route_delete", function()
       { errno.EINVAL, 'metric "1.5"',
         { to = "default", link = "va", metric = 1.5 } },
       { ERANGE, 'mtu "4294967296"',
-        { to = "default", link = "va", mtu = 1 << 32 } },
+        { to = "default", link = "va", mtu = 0x100000000 } },
       { ENODEV, 'link "nowhere"', { to = "default", link = "nowhere" } },
       { ENODEV, 'link "nowhere"', { to = "default", nexthops = {
         { via = "192.0.1.2" }, { link = "nowhere" } } } },
@@ -513,9 +514,9 @@ describe("route_add and route_delete", function()
     local before = ip_routes(ip)
     for _, call in ipairs { "route_add", "route_delete" } do
       local function raises(pattern, ...)
-        local args = table.pack(...)
+        local args = t.pack(...)
         assert.error_matches(function()
-          ns[call](ns, table.unpack(args, 1, args.n))
+          ns[call](ns, t.unpack(args, 1, args.n))
         end, pattern)
       end
       raises "table expected"
@@ -628,9 +629,9 @@ describe("packets", function()
   t.guard(before_each, after_each)
 
   it("flow through a router, and not when the route is gone", function()
-    local a <close> = assert(netns.new())
-    local r <close> = assert(netns.new())
-    local b <close> = assert(netns.new())
+    local a = t.keep(assert(netns.new()))
+    local r = t.keep(assert(netns.new()))
+    local b = t.keep(assert(netns.new()))
     for i, node in ipairs { a, b } do
       assert(r:link_add { name = "r" .. i, kind = "veth", up = true,
         peer = { name = "eth0", ns = node } })

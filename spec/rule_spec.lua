@@ -419,8 +419,8 @@ describe("rules", function()
       { { fwmark = "1\0" }, EINVAL, "fwmark" },
       { { fwmark = "1/2", fwmask = 2 }, EINVAL, "fwmark" },
       { { fwmark = -1 }, ERANGE, "fwmark" },
-      { { fwmask = 1 << 32 }, ERANGE, "fwmask" },
-      { { priority = 1 << 32 }, ERANGE, "priority" },
+      { { fwmask = 0x100000000 }, ERANGE, "fwmask" },
+      { { priority = 0x100000000 }, ERANGE, "priority" },
       { { priority = 1.5 }, EINVAL, "priority" },
       { { table = "mine" }, EINVAL, "table" },
       { { table = -1 }, ERANGE, "table" },
@@ -511,7 +511,7 @@ describe("rules", function()
         local result = both()
         return result, ...
       end)
-      assert.is_true((change(table.unpack({}, 1, count))))
+      assert.is_true((change(t.unpack({}, 1, count))))
     end
   end)
 

@@ -20,12 +20,74 @@ function support.name()
   return ("%s%04d"):format(prefix, count) -- in the order of their making
 end
 
---- Runs a shell command; what it printed, and its exit status.
+-- As in Lua 5.2 and later. The library has to do without.
+support.unpack = table.unpack or unpack -- luacheck: ignore 113
+support.pack = table.pack or function(...)
+  return { n = select("#", ...), ... }
+end
+
+--- Whether a number is an integer; all that look so where Lua has none.
+function support.is_integer(value)
+  if math.type then return math.type(value) == "integer" end
+  return type(value) == "number" and value % 1 == 0
+end
+
+--- Runs a shell command; what it printed, and its exit status, which popen
+-- does not tell everywhere.
 function support.sh(command, ...)
-  local pipe = assert(io.popen(command:format(...) .. " 2>&1"))
-  local output = pipe:read "a"
-  local _, _, code = pipe:close()
-  return (output:gsub("\n$", "")), code
+  local pipe = assert(io.popen(("( %s 2>&1\n); echo \"[$?]\"")
+    :format(command:format(...))))
+  local output, code = pipe:read "*a":match "^(.*)%[(%d+)%]\n$"
+  pipe:close()
+  return (output:gsub("\n$", "")), tonumber(code)
+end
+
+--- As os.execute of Lua 5.2 and later: true|nil, "exit"|"signal", code.
+function support.execute(command)
+  local status, how, code = os.execute(command)
+  if how then return status, how, code end -- else as waitpid(2) has it
+  local signal = status % 128
+  if signal ~= 0 then return nil, "signal", signal end
+  return status == 0 or nil, "exit", math.floor(status / 256)
+end
+
+support.load = loadstring or load -- luacheck: ignore 113
+
+--- All of a file.
+function support.read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+function support.write(path, text)
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(text))
+  assert(file:close())
+end
+
+-- What the test that runs has to close at its end.
+local kept = {}
+
+--- Closes an object at the end of the test, the last one first; returns its
+-- arguments.
+function support.keep(object, ...)
+  kept[#kept + 1] = object
+  return object, ...
+end
+
+local function close_kept()
+  local problem
+  while kept[1] do
+    local object = table.remove(kept)
+    local file = io.type(object)
+    if file ~= "closed file" then
+      local ok, message = pcall(object.close, object)
+      if not ok then problem = problem or message end
+    end
+  end
+  if problem then error(problem, 0) end
 end
 
 --- The same for a command that must succeed.
@@ -48,7 +110,7 @@ local slow = os.getenv "NETNS_SPEC_SLOW" and 10 or 1
 
 --- How many to take where many are wanted: fewer on a slow machine.
 function support.many(number)
-  return number // slow
+  return math.floor(number / slow)
 end
 
 function support.quote(text)
@@ -59,7 +121,7 @@ end
 function support.start(command)
   local pipe = assert(io.popen(("{ %s; } >/dev/null 2>&1 & echo $!")
     :format(command)))
-  local pid = tonumber(pipe:read "l")
+  local pid = tonumber(pipe:read "*l")
   pipe:close()
   return pid
 end
@@ -99,20 +161,36 @@ end
 -- The path of a new file with a Lua script, for whoever runs it to remove.
 local function write_script(text)
   local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(("package.path, package.cpath = %q, %q\n")
-    :format(package.path, package.cpath), text)
-  file:close()
+  support.write(path, ("package.path, package.cpath = %q, %q\n")
+    :format(package.path, package.cpath) .. text)
   support.must("chmod 644 %s", path)
   return path
 end
 
---- Starts a Lua script in a process of its own; a file with what it prints,
--- whose closing waits for it.
+local Background = {}
+Background.__index = Background
+
+function Background:read(...)
+  return self.pipe:read(...)
+end
+
+-- True if it was a success.
+function Background:close()
+  if io.type(self.pipe) == "file" then
+    self.pipe:close()
+    self.status = tonumber(support.read(self.path))
+    os.remove(self.path)
+  end
+  return self.status == 0
+end
+
+--- Starts a Lua script in a process of its own; something like a file with what
+-- it prints, whose closing waits for it.
 function support.background(text, before)
   local path = write_script(text)
-  return assert(io.popen(("%s %s %s; status=$?; rm %s; exit $status")
+  local pipe = assert(io.popen(("%s %s %s; echo $? >%s")
     :format(before or "", support.lua, path, path)))
+  return setmetatable({ pipe = pipe, path = path }, Background)
 end
 
 --- Runs a Lua script in a process of its own; its output and status. `before`
@@ -139,24 +217,25 @@ function support.failing(call, err, when)
 end
 
 support.host = package.cpath:match "([^;]*)/%?%.so" .. "/host"
-support.lua = os.getenv "NETNS_SPEC_LUA" or "lua" .. _VERSION:match "%d%.%d"
+-- What runs Lua scripts: another program than the plain one for the sanitizers.
+support.luajit = rawget(_G, "jit") ~= nil
+support.version = tonumber(_VERSION:match "%d%.%d")
+support.plain_lua = support.luajit and "luajit"
+  or "lua" .. _VERSION:match "%d%.%d"
+support.lua = os.getenv "NETNS_SPEC_LUA" or support.plain_lua
+
+-- To compile C with Lua: its headers, and csrc/compat.h.
+support.cflags = ("-Icsrc $(pkg-config --cflags %s)"):format(support.plain_lua)
 
 -- In front of a command: runs it as an ordinary user.
 support.nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups"
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 -- Everything that a test must leave as it was.
 local function state()
   collectgarbage()
   collectgarbage()
   local fds = assert(core.readdir "/proc/self/fd")
-  local children = read "/proc/thread-self/children"
+  local children = support.read "/proc/thread-self/children"
   table.sort(fds)
   local links = {}
   for _, fd in ipairs(fds) do
@@ -169,7 +248,7 @@ local function state()
   return {
     descriptors = table.concat(links, "\n"),
     names = table.concat(core.names(), "\n"),
-    mounts = read "/proc/thread-self/mountinfo",
+    mounts = support.read "/proc/thread-self/mountinfo",
     processes = children,
     namespace = core.readlink "/proc/thread-self/ns/net",
     ["mount namespace"] = core.readlink "/proc/thread-self/ns/mnt",
@@ -185,6 +264,7 @@ function support.guard(before_each, after_each)
     before = state()
   end)
   after_each(function()
+    close_kept()
     local after = state()
     -- so that a test which fails does not take the next ones with it
     for name in after.names:gmatch "[^\n]+" do

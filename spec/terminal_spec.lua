@@ -1,7 +1,7 @@
 local netns = require "netns"
 local t = require "spec.support"
 
-local plain = "lua" .. _VERSION:match "%d%.%d"
+local plain = t.plain_lua
 -- The sanitizers' host does nothing about Ctrl-C, which so ends it.
 local catches = t.lua == plain
 -- What the terminal shows when the host was interrupted, whose script goes on
@@ -40,13 +40,13 @@ end
 function Terminal:shows(pattern)
   local found
   local ok = pcall(t.eventually, function()
-    found = table.pack(self:screen():match(pattern))
+    found = t.pack(self:screen():match(pattern))
     return found[1]
   end)
   if not ok then
     error(("%q is not on the screen:\n%s"):format(pattern, self:screen()), 2)
   end
-  return table.unpack(found, 1, found.n)
+  return t.unpack(found, 1, found.n)
 end
 
 function Terminal:keys(...)
@@ -62,16 +62,14 @@ end
 function Terminal:run(script)
   self.scripts = self.scripts + 1
   local path = ("%s/%d.lua"):format(self.dir, self.scripts)
-  local file <close> = assert(io.open(path, "w"))
-  file:write(("package.path, package.cpath = %q, %q\n")
-    :format(package.path, package.cpath), [[
+  t.write(path, ("package.path, package.cpath = %q, %q\n")
+    :format(package.path, package.cpath) .. [[
     local netns = require "netns"
-    local ns <close> = assert(netns.new())
+    local ns = assert(netns.new())
     local function sh(script, opts)
       return ns:exec({ "sh", "-c", script }, opts)
     end
-  ]], script)
-  file:close()
+  ]] .. script)
   self:type(("%s %s; echo status $?"):format(t.lua, path))
 end
 
@@ -80,7 +78,7 @@ end
 local function process(pid)
   local file = io.open(("/proc/%d/stat"):format(pid))
   if not file then return nil end
-  local text = file:read "a"
+  local text = file:read "*a"
   file:close()
   local state, group, foreground =
     text:match "%) (%a) %d+ (%d+) %d+ %d+ (%-?%d+)"
@@ -96,7 +94,7 @@ describe("in a terminal #novalgrind", function()
 
   local function test(title, body)
     it(title, function()
-      local terminal <close> = open_terminal()
+      local terminal = t.keep(open_terminal())
       terminal:shows "outer>$"
       terminal:type "ulimit -c 0"
       body(terminal)
@@ -263,9 +261,9 @@ describe("in a terminal #novalgrind", function()
   test("spawn starts a background job", function(terminal)
     terminal:run [[
       local function spawn(script) return ns:spawn { "sh", "-c", script } end
-      local sleeper <close> = spawn "echo sleeper $$ runs; exec sleep 1000"
+      local sleeper = spawn "echo sleeper $$ runs; exec sleep 1000"
       io.read()
-      local reader <close> = spawn "echo reader $$ runs; exec cat"
+      local reader = spawn "echo reader $$ runs; exec cat"
       io.read()
       print("after that:", sh [=[
         trap 'echo caught' INT
@@ -274,6 +272,8 @@ describe("in a terminal #novalgrind", function()
       ]=])
       print("still:", sleeper:wait(0))
       print("still:", reader:wait(0))
+      reader:close()
+      sleeper:close()
     ]]
     local sleeper = terminal:shows "sleeper (%d+) runs"
     terminal:keys "Enter"

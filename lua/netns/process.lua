@@ -144,6 +144,7 @@ function processes.start(what, NS, job)
     timeout = job.timeout, deadline = false,
     what = what, label = core.label(NS), program = job.argv[1],
   }, Process)
+  self.drop = core.drop(abandon, self)
   local child, message, errno = core.spawn(what, NS, job)
   if not child then return nil, message, errno end
   held[child] = job.input or true
@@ -240,7 +241,6 @@ function Process:close()
 end
 
 Process.__close = Process.close
-Process.__gc = abandon
 
 function Process:__tostring()
   local state = "closed"
