@@ -21,6 +21,8 @@
 
 local netns = require "netns"
 
+local unpack = table.unpack or unpack -- luacheck: ignore 113 143
+
 local NAMELESS = "No netns name specified"
 local COMMANDLESS = "No command specified"
 local NOT_OPENED = "Cannot open network namespace"
@@ -61,7 +63,9 @@ local function integer(text)
   if not digits then return nil end
   local base = digits:find "^0[xX]" and 16 or digits:find "^0" and 8 or 10
   digits = digits:gsub("^0[xX]", ""):gsub("^0+(.)", "%1")
-  local value = #digits <= 11 and tonumber(digits, base)
+  -- in base 10 some Luas would take more than digits
+  local valid = #digits <= 11 and (base > 10 or digits:find "^%d+$")
+  local value = valid and tonumber(digits, base)
   if sign == "-" then value = value and -value end
   return value and value >= -2^31 and value < 2^31 and value or nil
 end
@@ -85,7 +89,7 @@ local PRETTY = { "[ %s]\n", "{\n%s\n    }", "        %s: %s", ",\n" }
 -- Writes every entry as a line, or all as JSON with the fields that it has.
 local function show(entries, keys, fields, line_of)
   local array, object, member, comma =
-    table.unpack(settings.pretty and PRETTY or PLAIN)
+    unpack(settings.pretty and PRETTY or PLAIN)
   local objects = {}
   for i, entry in ipairs(entries) do
     local members = {}
@@ -228,7 +232,8 @@ local function identify(pid, extra)
   if pid and pid:find "%D" then
     return fail("Specified string '%s' is not a pid", pid)
   end
-  local number = pid and (math.tointeger(tonumber(pid)) or 0) -- 0: no process
+  local number = pid and (tonumber(pid) or 0)
+  if number and number >= 2 ^ 31 then number = 0 end -- no process
   local names, message = netns.identify(number)
   if not names then return fail("%s: %s", NOT_OPENED, reason(message)) end
   io.write(table.concat(names, "\n"), "\n")
@@ -317,7 +322,7 @@ local COMMANDS = {
 function usage()
   io.stderr:write "Usage: ip-netns.lua [OPTIONS] netns [COMMAND]\n"
   for _, command in ipairs(COMMANDS) do
-    local name, _, arguments = table.unpack(command)
+    local name, _, arguments = unpack(command)
     if arguments then io.stderr:write("  ", name, " ", arguments, "\n") end
   end
   die("OPTIONS: -n[etns] NAME | -a[ll] | -j[son] | -p[retty] | -fo[rce]"
@@ -389,7 +394,7 @@ local function batch(path)
   local status = 0
   for number, line in lines_of(file) do
     local words = words_of(line) or os.exit(fail "Unterminated quoted string")
-    if words[1] and run(table.unpack(words)) ~= 0 then
+    if words[1] and run(unpack(words)) ~= 0 then
       status = fail("Command failed %s:%d", path, number)
       if not settings.force then break end
     end
@@ -447,7 +452,7 @@ local function main(words)
   local function work()
     if settings.batch then return batch(settings.batch) end
     if not words[at] then usage() end
-    return run(table.unpack(words, at))
+    return run(unpack(words, at))
   end
   if not settings.netns then return work() end
   -- inside, so that everything is as seen from there: ids, and who one is

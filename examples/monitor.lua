@@ -5,7 +5,7 @@
 
 local netns = require "netns"
 
-local monitor <close> = assert(netns.monitor {
+local monitor = assert(netns.monitor {
   existing = true, ids = true, timeout = tonumber(arg[1]),
 })
 
@@ -13,3 +13,5 @@ for event in monitor do
   print(os.date "%H:%M:%S", event.action, event.name or "-", event.nsid or "")
   io.stdout:flush()
 end
+
+monitor:close()

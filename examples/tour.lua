@@ -20,7 +20,7 @@ local function ip(ns, line, ...)
   assert(ns:exec(argv))
 end
 
-local monitor <close> = assert(netns.monitor { timeout = 0 })
+local monitor = assert(netns.monitor { timeout = 0 })
 
 local function tour(left, right)
   print(left, right)
@@ -74,5 +74,6 @@ left:close()
 right:close()
 for _, name in pairs(names) do assert(netns.delete(name, { wait = 5 })) end
 print_events()
+monitor:close()
 
 assert(ok, message)

@@ -56,7 +56,8 @@ describe("open", function()
       [name] = errno.ENOENT, ["/no/such/path"] = errno.ENOENT,
       [0x7ffffffe] = errno.ESRCH, [0] = errno.EINVAL, [-1] = errno.EINVAL,
       [0x10000000000] = errno.EINVAL, [""] = errno.EINVAL,
-      [".."] = errno.EINVAL, ["a\0b"] = errno.EINVAL, ["/proc/self/ns/net\0"] = errno.EINVAL,
+      [".."] = errno.EINVAL, ["a\0b"] = errno.EINVAL,
+      ["/proc/self/ns/net\0"] = errno.EINVAL,
       [("n"):rep(256)] = errno.EINVAL, [("/n"):rep(5000)] = 36,
     } do
       local nothing, message, number = netns.open(NS)

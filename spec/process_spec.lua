@@ -347,7 +347,7 @@ describe("a process #novalgrind", function()
         local before = descriptors()
         local process = spawn(command,
           { stdin = "pipe", stdout = "pipe", stderr = "pipe" })
-        local pid, child = process.stdout:read("*n", "n")
+        local pid, child = process.stdout:read("*n", "*n")
         assert.is_true(process:close())
         assert.is_false(t.runs(pid))
         t.eventually(function() return not t.runs(child) end)
@@ -371,17 +371,18 @@ describe("a process #novalgrind", function()
     end)
 
     it("happens at the end of a scope, and by an error", function()
-      local pids = {}
-      do
-        local process = t.keep(sleep())
-        pids[1] = process.pid
+      local run = t.load [[
+        local sleep, fail = ...
+        local process <close> = sleep()
+        if fail then error(process.pid, 0) end
+        return process.pid
+      ]]
+      if not run then return pending "this Lua has no <close>" end
+      for _, fail in ipairs { false, true } do
+        local ok, pid = pcall(run, sleep, fail)
+        assert.equal(not fail, ok)
+        assert.is_nil(state(pid))
       end
-      assert.is_false(pcall(function()
-        local process = t.keep(sleep())
-        pids[2] = process.pid
-        error "on purpose"
-      end))
-      for i = 1, 2 do assert.is_nil(state(pids[i])) end
     end)
 
     it("leaves alone what a program that has ended left behind", function()
@@ -439,7 +440,7 @@ describe("a process #novalgrind", function()
       local out = process.stdout
       assert.equal("file", io.type(out))
       assert.matches("^file %(", tostring(out))
-      assert.same({ 42, -3.5, 16 }, { out:read("*n", "n", "n") })
+      assert.same({ 42, -3.5, 16 }, { out:read("*n", "*n", "*n") })
       assert.equal(" rest of it\n", out:read "*L")
       assert.equal("o", out:read(1))
       local lines = {}
@@ -460,7 +461,7 @@ describe("a process #novalgrind", function()
       local stdin, stdout = process.stdin, process.stdout
       assert.equal("file", io.type(stdin))
       for i = 1, 3 do
-        assert.equal(stdin, stdin:write("line ", i, "\n")) -- not flushed
+        assert.is_truthy(stdin:write("line ", i, "\n")) -- not flushed
         assert.equal("line " .. i, stdout:read "*l")
       end
       stdin:write "no line"
@@ -515,14 +516,12 @@ describe("a process #novalgrind", function()
     end)
 
     it("fail when the program is gone, and do not end the host", function()
-      local NONE, PIPE = ("0"):rep(16), ("0"):rep(12) .. "1000"
       for before, pending in pairs {
-        ["env --default-signal=PIPE"] = NONE,
-        ["env --ignore-signal=PIPE"] = NONE,
-        ["env --default-signal=PIPE --block-signal=PIPE"] = NONE,
+        ["env --default-signal=PIPE"] = 0, ["env --ignore-signal=PIPE"] = 0,
+        ["env --default-signal=PIPE --block-signal=PIPE"] = 0,
         -- one that was on its way before stays so
         ["env --default-signal=PIPE --block-signal=PIPE "
-          .. "sh -c 'kill -PIPE $$; exec \"$@\"' -"] = PIPE,
+          .. "sh -c 'kill -PIPE $$; exec \"$@\"' -"] = 0x1000,
       } do
         local output = script([[
           for _, text in ipairs { "line\n", ("x"):rep(1000000) } do
@@ -541,12 +540,15 @@ describe("a process #novalgrind", function()
           process:close()
           -- nothing was done to the signal
           local status = io.open "/proc/self/status":read "*a"
-          print("pending", status:match "SigPnd:%s*(%x+)",
-            status:match "ShdPnd:%s*(%x+)")
+          local thread, shared = status:match "SigPnd:%s*(%x+)",
+            status:match "ShdPnd:%s*(%x+)"
+          -- in both it is the same one, or none
+          print("pending",
+            math.max(tonumber(thread, 16), tonumber(shared, 16)))
         ]], before)
         local failed = "\tnil\tBroken pipe\t32\n"
         assert.equal("write" .. failed .. "write" .. failed .. "flush" .. failed
-          .. ("pending\t%s\t%s"):format(NONE, pending), output, before)
+          .. "pending\t" .. pending, output, before)
       end
     end)
 

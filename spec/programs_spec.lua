@@ -305,7 +305,7 @@ describe("the streams of a program #novalgrind", function()
         local ns = assert(netns.new())
         for _, NS in ipairs { ns, "/proc/self/ns/net" } do
           for _, mounts in ipairs { true, false, "shared" } do
-            local mode = ("%%s %%s"):format(type(NS), mounts)
+            local mode = ("%%s %%s"):format(type(NS), tostring(mounts))
             try(mode .. " capture", function()
               local result = assert(netns.capture(NS, argv,
                 { mounts = mounts, input = "in\n" }))
@@ -328,7 +328,7 @@ describe("the streams of a program #novalgrind", function()
               process:close()
             end)
             for fd = 0, 2 do
-              local shut = math.floor(closed / 2 ^ fd) % 2 == 1
+              local shut = math.floor(closed / 2 ^ fd) %% 2 == 1
               try(mode .. " inherited " .. fd, function()
                 -- nothing of the library's gets there
                 local stream =
@@ -676,7 +676,7 @@ describe("the mounts of a program #novalgrind", function()
         assert(io.open "/proc/self/mountinfo":read "*a" == before)
       end
       -- what the host mounts later is seen, and what it unmounts
-      t.must("mount -t tmpfs x " .. dir .. " && touch " .. dir .. "/later")
+      os.execute("mount -t tmpfs x " .. dir .. " && touch " .. dir .. "/later")
       for _, mounts in ipairs { true, "shared" } do
         assert(ns:exec({ "ls", dir }, { mounts = mounts }))
       end

@@ -32,11 +32,16 @@ function support.is_integer(value)
   return type(value) == "number" and value % 1 == 0
 end
 
+function support.quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
 --- Runs a shell command; what it printed, and its exit status, which popen
 -- does not tell everywhere.
 function support.sh(command, ...)
-  local pipe = assert(io.popen(("( %s 2>&1\n); echo \"[$?]\"")
-    :format(command:format(...))))
+  -- one shell for the command, and one that would tell of what is killed
+  local pipe = assert(io.popen(("exec 2>/dev/null; sh -c %s 2>&1; echo \"[$?]\"")
+    :format(support.quote(command:format(...)))))
   local output, code = pipe:read "*a":match "^(.*)%[(%d+)%]\n$"
   pipe:close()
   return (output:gsub("\n$", "")), tonumber(code)
@@ -113,10 +118,6 @@ function support.many(number)
   return math.floor(number / slow)
 end
 
-function support.quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
 --- Starts a program in the background; its pid. `support.stop` ends it.
 function support.start(command)
   local pipe = assert(io.popen(("{ %s; } >/dev/null 2>&1 & echo $!")
@@ -161,8 +162,10 @@ end
 -- The path of a new file with a Lua script, for whoever runs it to remove.
 local function write_script(text)
   local path = os.tmpname()
-  support.write(path, ("package.path, package.cpath = %q, %q\n")
-    :format(package.path, package.cpath) .. text)
+  -- what it prints is flushed at once, as some Luas do by themselves
+  support.write(path,
+    ("package.path, package.cpath = %q, %q io.stdout:setvbuf 'line'\n")
+      :format(package.path, package.cpath) .. text)
   support.must("chmod 644 %s", path)
   return path
 end

@@ -55,7 +55,7 @@ describe("an ordinary user", function()
       } do
         local ok, message, errno = call()
         print(what, ok, errno == core.errno.EPERM or errno == core.errno.EACCES,
-          tostring(errno):match "^%d+$" ~= nil, type(message))
+          tostring(errno):match "^%%d+$" ~= nil, type(message))
         assert(home == core.readlink "/proc/thread-self/ns/net")
       end
     ]]):format(name), t.nobody)

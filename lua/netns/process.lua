@@ -19,8 +19,10 @@ local MAX_SIGNAL = 64
 -- finalize its child too, and with it what ties the program to this process.
 local held = {} -- luacheck: ignore 241
 
--- Those whose object was dropped while they ran, to be reaped in time.
-local abandoned = {}
+-- Those whose object was dropped while they ran, to be reaped in time. First
+-- they are noted in a set, since a collection may come between any two steps of
+-- what is done with the array.
+local dropped, abandoned = {}, {}
 
 local function release(child)
   held[child] = nil
@@ -32,13 +34,19 @@ local function abandon(self)
   self.child = nil
   if not child then return end
   if child:running() then
-    abandoned[#abandoned + 1] = child
+    dropped[child] = true
   else
     release(child)
   end
 end
 
 local function sweep()
+  local child = next(dropped)
+  while child do
+    dropped[child] = nil
+    abandoned[#abandoned + 1] = child
+    child = next(dropped)
+  end
   while abandoned[1] do
     local i = core.await(abandoned, 0)
     if not i then return end
