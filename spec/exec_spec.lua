@@ -307,8 +307,9 @@ describe("exec", function()
     local output, code = t.script(([[
       require "netns".exec("/proc/self/ns/net",
         { "sh", "-c", "sleep 5; touch %s/late" })
-    ]]):format(dir), ("env ASAN_OPTIONS=verify_asan_link_order=0 "
-      .. "LD_PRELOAD=%s/preload.so"):format(dir))
+    ]]):format(dir), ("env --default-signal=INT "
+      .. "ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=%s/preload.so")
+      :format(dir))
     assert.not_equal(0, code)
     if t.lua:find "lua" then assert.matches("interrupted!", output) end
     assert.equal("preload.c\npreload.so", t.must("ls %s", dir))
