@@ -151,16 +151,21 @@ static inline int compat_rawgeti(lua_State *L, int table, int64_t n) {
   return lua_type(L, -1);
 }
 
+/* The same place, with one more on the stack. */
+static inline int compat_below(int arg) {
+  return arg < 0 && arg > LUA_REGISTRYINDEX ? arg - 1 : arg;
+}
+
 static inline int compat_rawgetp(lua_State *L, int table, const void *key) {
   lua_pushlightuserdata(L, (void *)(intptr_t)key);
-  lua_rawget(L, table); /* LUA_REGISTRYINDEX: no index from the top */
+  lua_rawget(L, compat_below(table));
   return lua_type(L, -1);
 }
 
 static inline void compat_rawsetp(lua_State *L, int table, const void *key) {
   lua_pushlightuserdata(L, (void *)(intptr_t)key);
   lua_insert(L, -2);
-  lua_rawset(L, table);
+  lua_rawset(L, compat_below(table));
 }
 
 #define lua_getfield compat_getfield

@@ -18,6 +18,25 @@ handle.c: netns.ns, a network namespace held open by a descriptor.
 #include "kernel.h"
 #include "netns.h"
 
+/* A key that the metatables of handles have: one for all, and one of its own
+   for each handle that was extended. */
+static const char mark = 'n';
+
+nn_ns *nn_ns_test(lua_State *L, int arg) {
+  nn_ns *ns = lua_touserdata(L, arg);
+  if (ns == NULL || !lua_getmetatable(L, arg))
+    return NULL;
+  bool marked = lua_rawgetp(L, -1, &mark) == LUA_TBOOLEAN;
+  lua_pop(L, 2);
+  return marked ? ns : NULL;
+}
+
+/* A handle, open or not, or a Lua error. */
+static nn_ns *check_any(lua_State *L, int arg) {
+  nn_ns *ns = nn_ns_test(L, arg);
+  return ns != NULL ? ns : luaL_checkudata(L, arg, NN_NS);
+}
+
 nn_ns *nn_ns_push(lua_State *L) {
   nn_ns *ns = lua_newuserdata(L, sizeof *ns);
   memset(ns, 0, sizeof *ns);
@@ -35,9 +54,13 @@ static void close_all(nn_ns *ns) {
 }
 
 nn_ns *nn_ns_check(lua_State *L, int arg) {
-  nn_ns *ns = luaL_checkudata(L, arg, NN_NS);
+  nn_ns *ns = check_any(L, arg);
   luaL_argcheck(L, ns->fd >= 0, arg, "handle is closed");
   return ns;
+}
+
+const char *nn_ns_name(const nn_ns *ns) {
+  return ns->nameless ? "" : ns->name;
 }
 
 int nn_ns_adopt(nn_ns *ns, int fd, const char *name) {
@@ -120,13 +143,13 @@ static int open_value(lua_State *L, int arg, nn_ns *ns) {
 }
 
 const char *nn_ns_label(lua_State *L, int arg) {
-  nn_ns *ns = luaL_testudata(L, arg, NN_NS);
+  nn_ns *ns = nn_ns_test(L, arg);
   if (lua_type(L, arg) == LUA_TNUMBER)
     return lua_pushfstring(L, "process %s", luaL_tolstring(L, arg, NULL));
   if (ns == NULL)
     return lua_pushfstring(L, "\"%s\"", lua_tostring(L, arg));
   if (ns->name[0] != '\0')
-    return lua_pushfstring(L, "\"%s\"", ns->name);
+    return lua_pushfstring(L, ns->nameless ? "%s" : "\"%s\"", ns->name);
   return nn_format(L, "net:[%ju]", (uintmax_t)ns->ino);
 }
 
@@ -146,7 +169,7 @@ static const char *type_problem(lua_State *L, int arg) {
   int type = lua_type(L, arg);
   if (type == LUA_TSTRING || type == LUA_TNUMBER)
     return NULL;
-  nn_ns *ns = luaL_testudata(L, arg, NN_NS);
+  nn_ns *ns = nn_ns_test(L, arg);
   if (ns == NULL)
     return lua_pushfstring(L,
                            "namespace (handle, name, path or process id) "
@@ -201,7 +224,7 @@ static int handle_open(lua_State *L) {
   }
   nn_ns *ns = nn_ns_push(L);
   int fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
-  int err = fd < 0 ? errno : nn_ns_adopt(ns, fd, from->name);
+  int err = fd < 0 ? errno : nn_ns_adopt(ns, fd, nn_ns_name(from));
   return err == 0 ? 1 : nn_fail(L, err, "open %s", nn_ns_label(L, 1));
 }
 
@@ -251,9 +274,9 @@ The name the namespace was opened, added or attached by.
 @treturn string|nil nil if that was by other means: @{names} looks
 */
 static int ns_name(lua_State *L) {
-  nn_ns *ns = nn_ns_check(L, 1);
-  if (ns->name[0] != '\0')
-    lua_pushstring(L, ns->name);
+  const char *name = nn_ns_name(nn_ns_check(L, 1));
+  if (name[0] != '\0')
+    lua_pushstring(L, name);
   else
     lua_pushnil(L);
   return 1;
@@ -320,25 +343,58 @@ handle ends with it. Closing twice does no harm.
 @treturn boolean true
 */
 static int ns_close(lua_State *L) {
-  close_all(luaL_checkudata(L, 1, NN_NS));
+  close_all(check_any(L, 1));
   lua_pushboolean(L, true);
   return 1;
 }
 
 static int ns_eq(lua_State *L) {
-  nn_ns *a = luaL_testudata(L, 1, NN_NS), *b = luaL_testudata(L, 2, NN_NS);
+  nn_ns *a = nn_ns_test(L, 1), *b = nn_ns_test(L, 2);
   lua_pushboolean(L, a && b && a->fd >= 0 && b->fd >= 0 && a->dev == b->dev &&
                          a->ino == b->ino);
   return 1;
 }
 
 static int ns_tostring(lua_State *L) {
-  nn_ns *ns = luaL_checkudata(L, 1, NN_NS);
+  nn_ns *ns = check_any(L, 1);
   if (ns->fd < 0)
     lua_pushliteral(L, "netns.ns (closed)");
   else
     nn_format(L, "netns.ns (%s%sfd %d, net:[%ju])", ns->name,
               ns->name[0] != '\0' ? ", " : "", ns->fd, (uintmax_t)ns->ino);
+  return 1;
+}
+
+/* The metamethods of handles, into the metatable on top. */
+static void set_metamethods(lua_State *L) {
+  static const luaL_Reg meta[] = {{"__gc", ns_close},
+                                  {"__close", ns_close},
+                                  {"__eq", ns_eq},
+                                  {"__tostring", ns_tostring},
+                                  {NULL, NULL}};
+  luaL_setfuncs(L, meta, 0);
+  lua_pushboolean(L, true);
+  lua_rawsetp(L, -2, &mark);
+}
+
+/* core.extend(handle, name, fields): has the handle look up its methods in
+   `fields`, and messages call it by this name if it has none. */
+static int handle_extend(lua_State *L) {
+  nn_ns *ns = nn_ns_check(L, 1);
+  size_t len;
+  const char *name = luaL_checklstring(L, 2, &len);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  luaL_argcheck(L, len <= NN_NAME_MAX, 2, "too long");
+  lua_createtable(L, 0, 6);
+  set_metamethods(L);
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, 1);
+  if (nn_ns_name(ns)[0] == '\0') {
+    memcpy(ns->name, name, len + 1);
+    ns->nameless = true;
+  }
+  lua_settop(L, 1);
   return 1;
 }
 
@@ -361,6 +417,7 @@ void nn_open_handle(lua_State *L) {
   static const luaL_Reg functions[] = {{"open", handle_open},
                                        {"current", handle_current},
                                        {"new", handle_new},
+                                       {"extend", handle_extend},
                                        {"label", handle_label},
                                        {"ns_problem", handle_problem},
                                        {NULL, NULL}};
@@ -368,12 +425,11 @@ void nn_open_handle(lua_State *L) {
       {"inode", ns_inode}, {"cookie", ns_cookie}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"fd", ns_fd}, {"name", ns_name}, {"close", ns_close}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", ns_close},
-                                  {"__close", ns_close},
-                                  {"__eq", ns_eq},
-                                  {"__tostring", ns_tostring},
-                                  {NULL, NULL}};
-  nn_newtype(L, NN_NS, methods, meta);
+  static const luaL_Reg none[] = {{NULL, NULL}};
+  nn_newtype(L, NN_NS, methods, none);
+  luaL_getmetatable(L, NN_NS);
+  set_metamethods(L);
+  lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
   nn_ns_functions(L, shared);
   luaL_getmetatable(L, NN_NS);

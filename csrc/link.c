@@ -342,7 +342,7 @@ static bool put_ns(const nn_codec *codec, int table, struct nl_msg *msg,
   *ns = NULL;
   if (lua_getfield(L, table, "ns") == LUA_TNIL)
     return true;
-  const nn_ns *handle = luaL_testudata(L, -1, NN_NS);
+  const nn_ns *handle = nn_ns_test(L, -1);
   if (handle == NULL && !lua_isstring(L, -1))
     wrong_type(codec, "ns", "handle, name, path or process id");
   if (handle != NULL && handle->fd < 0)

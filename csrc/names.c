@@ -120,8 +120,10 @@ static int give_name(nn_ns *ns, const char *name) {
   if (err != 0)
     unlink(path.text);
   nn_close(&fd);
-  if (err == 0)
+  if (err == 0) {
     snprintf(ns->name, sizeof ns->name, "%s", name);
+    ns->nameless = false;
+  }
   return err;
 }
 
@@ -186,8 +188,10 @@ static int names_attach(lua_State *L) {
     nn_close(&ns->fd);
     return nn_fail(L, err, "attach \"%s\"", name);
   }
-  if (from->name[0] == '\0')
+  if (nn_ns_name(from)[0] == '\0') {
     snprintf(from->name, sizeof from->name, "%s", name);
+    from->nameless = false;
+  }
   return 1;
 }
 

@@ -66,13 +66,16 @@ typedef struct nn_ns {
   dev_t dev;
   ino_t ino;
   char name[NN_NAME_MAX + 1]; /* the name it goes by, or "" */
+  bool nameless;              /* only messages call it so, see core.extend */
 } nn_ns;
 
 /* Adds functions whose first argument is a NS to the module, the table on top,
    and to the methods of handles. */
 void nn_ns_functions(lua_State *L, const luaL_Reg *functions);
 nn_ns *nn_ns_push(lua_State *L);           /* a closed handle */
+nn_ns *nn_ns_test(lua_State *L, int arg);  /* NULL for what is no handle */
 nn_ns *nn_ns_check(lua_State *L, int arg); /* an open one, or a Lua error */
+const char *nn_ns_name(const nn_ns *ns);   /* below the directory, or "" */
 /* Adopts `fd`, which must be a network namespace. 0, or an errno with `fd`
    closed and the handle still closed. */
 int nn_ns_adopt(nn_ns *ns, int fd, const char *name);

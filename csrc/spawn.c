@@ -173,7 +173,7 @@ static void run(nn_job *job, nn_process *process) {
 static void make_template(lua_State *L, nn_job *job, nn_ns *ns) {
   if (ns->template >= 0)
     return;
-  job->binds = push_binds(L, ns->name);
+  job->binds = push_binds(L, nn_ns_name(ns));
   int pid = start(nn_template_child, job, CLONE_FILES, NULL);
   if (pid < 0)
     job->err = errno;
@@ -236,7 +236,7 @@ static void prepare_mounts(lua_State *L, int table, nn_job *job, nn_ns *ns,
   job->label = ns->name[0] != '\0' ? ns->name : "netns";
   job->mounts = strcmp(mounts, "shared") != 0;
   if (job->mounts) {
-    job->binds = push_binds(L, ns->name);
+    job->binds = push_binds(L, nn_ns_name(ns));
     return;
   }
   make_template(L, job, ns);
