@@ -44,7 +44,7 @@ CHILD static void take_streams(nn_job *job) {
 /* Through the system call, because libc keeps its own signals from us, and
    they too may have been ignored by whoever started the host. A structure of
    zeros is SIG_DFL on every architecture. */
-CHILD static void reset_signals(void) {
+CHILD void nn_reset_signals(void) {
   const unsigned long by_default[8] = {0};
   for (int sig = 1; sig < NSIG; sig++)
     syscall(SYS_rt_sigaction, sig, by_default, NULL, (NSIG - 1) / 8);
@@ -127,6 +127,8 @@ CHILD static void make_mounts(nn_job *job) {
   if (mount("", "/", "none", MS_SLAVE | MS_REC, NULL) != 0)
     fail(job, NN_STEP_PROPAGATION);
   mount_sys(job);
+  if (job->keeper >= 0) /* refused where parts of /proc are covered: it stays */
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
   bind_etc(job);
 }
 
@@ -175,7 +177,7 @@ CHILD int nn_child(void *arg) {
   nn_job *job = arg;
   sigset_t none;
   join_group(job);
-  reset_signals();
+  nn_reset_signals();
   take_streams(job);
   if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
     fail(job, NN_STEP_CLOSE);

@@ -1,6 +1,7 @@
 /* spawn.c - starts a program in a namespace: everything that is prepared for
    the child, and the clone. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,10 +18,10 @@
 
 #define STACK 32768
 
-extern char **environ;
-
 static const char *step_text(int step) {
   switch (step) {
+  case NN_STEP_KEEPER:
+    return "cannot join the programs of the topology";
   case NN_STEP_LIFELINE:
     return "cannot tie the program to this process";
   case NN_STEP_STREAMS:
@@ -53,9 +54,7 @@ static void *alloc(lua_State *L, size_t count, size_t size) {
   return memset(lua_newuserdata(L, count * size), 0, count * size);
 }
 
-/* The array of strings at the top, which keeps them, with `extra` places free
-   before them. */
-static char **push_strings(lua_State *L, size_t extra) {
+char **nn_push_strings(lua_State *L, size_t extra) {
   int array = lua_gettop(L);
   size_t count = lua_rawlen(L, array);
   char **strings = alloc(L, count + extra + 1, sizeof *strings);
@@ -67,9 +66,8 @@ static char **push_strings(lua_State *L, size_t extra) {
   return strings;
 }
 
-/* The paths where `program` may be, as execvp(3) looks for it. */
-static const char **push_programs(lua_State *L, const char *program,
-                                  const char *path) {
+const char **nn_push_programs(lua_State *L, const char *program,
+                              const char *path) {
   size_t count = 1, i = 0;
   if (path == NULL)
     path = getenv("PATH");
@@ -132,9 +130,7 @@ static bool flag_field(lua_State *L, int job, const char *name) {
 
 /* --- the clone ----------------------------------------------------------- */
 
-/* Runs `child` with all signals blocked, which it resets. Its process id, or -1
-   and errno. Returns when it has executed a program or is gone. */
-static int start(int (*child)(void *), nn_job *job, int flags, int *pidfd) {
+int nn_start(int (*child)(void *), void *job, int flags, int *pidfd) {
   char stack[STACK] __attribute__((aligned(16)));
   sigset_t all, old;
   sigfillset(&all);
@@ -143,6 +139,27 @@ static int start(int (*child)(void *), nn_job *job, int flags, int *pidfd) {
                   job, pidfd);
   int err = errno;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
+  errno = err;
+  return pid;
+}
+
+/* The same for a job, whose child begins in the PID namespace of its keeper:
+   that is a matter of the thread's children, not of the thread. */
+static int start_kept(int (*child)(void *), nn_job *job, int flags,
+                      int *pidfd) {
+  int home = -1;
+  if (job->keeper >= 0) {
+    job->step = NN_STEP_KEEPER;
+    home = open("/proc/thread-self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
+    if (home < 0 || setns(job->keeper, CLONE_NEWPID) != 0) {
+      nn_close(&home);
+      return -1;
+    }
+    job->step = NN_STEP_CLONE;
+  }
+  int pid = nn_start(child, job, flags, pidfd), err = errno;
+  job->lost = home >= 0 && setns(home, CLONE_NEWPID) != 0 ? errno : 0;
+  nn_close(&home);
   errno = err;
   return pid;
 }
@@ -156,7 +173,8 @@ static void run(nn_job *job, nn_process *process) {
     return;
   memcpy(job->lifeline, process->lifeline, sizeof job->lifeline);
   process->group = job->group;
-  process->pid = start(nn_child, job, CLONE_PIDFD | SIGCHLD, &process->pidfd);
+  process->pid =
+      start_kept(nn_child, job, CLONE_PIDFD | SIGCHLD, &process->pidfd);
   if (process->pid < 0) {
     job->err = errno;
     process->pidfd = -1;
@@ -174,7 +192,7 @@ static void make_template(lua_State *L, nn_job *job, nn_ns *ns) {
   if (ns->template >= 0)
     return;
   job->binds = push_binds(L, nn_ns_name(ns));
-  int pid = start(nn_template_child, job, CLONE_FILES, NULL);
+  int pid = start_kept(nn_template_child, job, CLONE_FILES, NULL);
   if (pid < 0)
     job->err = errno;
   while (pid >= 0 && waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
@@ -209,16 +227,16 @@ static bool has_terminal(void) {
    `table`, the rest on the stack. */
 static void prepare_program(lua_State *L, int table, nn_job *job) {
   lua_getfield(L, table, "argv");
-  job->argv = push_strings(L, 0);
+  job->argv = nn_push_strings(L, 0);
   lua_getfield(L, table, "argv");
-  job->shell = push_strings(L, 1);
+  job->shell = nn_push_strings(L, 1);
   job->shell[0] = (char *)"/bin/sh";
   job->env = environ;
   lua_getfield(L, table, "env");
   if (!lua_isnil(L, -1))
-    job->env = push_strings(L, 0);
+    job->env = nn_push_strings(L, 0);
   job->programs =
-      push_programs(L, job->argv[0], string_field(L, table, "path"));
+      nn_push_programs(L, job->argv[0], string_field(L, table, "path"));
   job->cwd = string_field(L, table, "cwd");
   if (flag_field(L, table, "detach"))
     job->group = NN_GROUP_SESSION;
@@ -287,6 +305,7 @@ static int start_failed(lua_State *L, const nn_job *job, const char *what,
      path    where the program is looked for, as PATH has it, or nil
      cwd     a directory, or nil
      mounts  "own", "shared", or nil
+     keeper  of core.keeper, or nil
      detach, foreground
              booleans; foreground only counts on a terminal
      stdin, stdout, stderr
@@ -294,8 +313,10 @@ static int start_failed(lua_State *L, const nn_job *job, const char *what,
      input   for stdin, if that is "pipe": the caller keeps it */
 static int spawn_spawn(lua_State *L) {
   char vrf[4096], base[PATH_MAX];
-  nn_job job = {
-      .template = -1, .root = -1, .lifeline = {-1, -1}, .kept = {-1, -1}};
+  nn_job job = {.template = -1,
+                .root = -1,
+                .lifeline = {-1, -1},
+                .kept = {-1, -1}};
   const char *what = luaL_checkstring(L, 1), *stream = NULL;
   lua_settop(L, 3);
   nn_ns *ns = nn_ns_arg(L, 2, what);
@@ -303,6 +324,8 @@ static int spawn_spawn(lua_State *L) {
     return 3;
   nn_process *process = nn_process_push(L);
   job.ns = ns->fd;
+  lua_getfield(L, 3, "keeper");
+  job.keeper = nn_keeper_fd(L, lua_gettop(L));
   job.vrf = nn_vrf_exit(L, vrf, sizeof vrf) ? vrf : NULL;
   prepare_program(L, 3, &job);
   prepare_mounts(L, 3, &job, ns, base);
@@ -311,6 +334,13 @@ static int spawn_spawn(lua_State *L) {
   if (job.err == 0)
     run(&job, process);
   nn_ns_done(ns);
+  if (job.lost != 0) {
+    nn_process_close(process);
+    return luaL_error(L,
+                      "children of this thread could not be brought back to "
+                      "their PID namespace: %s",
+                      strerror(job.lost));
+  }
   if (job.err != 0) {
     nn_process_close(process);
     return start_failed(L, &job, what, stream);
@@ -323,5 +353,7 @@ void nn_open_spawn(lua_State *L) {
   static const luaL_Reg functions[] = {{"spawn", spawn_spawn}, {NULL, NULL}};
   nn_open_process(L);
   nn_open_await(L);
+  nn_open_keeper(L);
+  nn_open_log(L);
   luaL_setfuncs(L, functions, 0);
 }

@@ -20,6 +20,7 @@ typedef struct nn_bind {
 /* Where a child failed; step_text in spawn.c says it in words. */
 enum nn_step {
   NN_STEP_CLONE,
+  NN_STEP_KEEPER,
   NN_STEP_LIFELINE,
   NN_STEP_STREAMS,
   NN_STEP_CLOSE,
@@ -43,6 +44,7 @@ enum nn_group {
 
 typedef struct nn_job {
   int ns;                /* the network namespace */
+  int keeper;            /* whose PID namespace it is to be in; -1: none */
   bool mounts;           /* a mount namespace of its own, /sys, /etc */
   int template, root;    /* or a copy of this one; -1: none */
   const char *label;     /* the source that /sys is shown to come from */
@@ -60,6 +62,7 @@ typedef struct nn_job {
 
   /* What the child leaves behind in our memory. */
   int kept[2]; /* a template and its root, of nn_template_child */
+  int lost;    /* an errno: the thread's children stay with the keeper */
   int step;    /* where it failed, if err is not 0 */
   int err;
 } nn_job;
@@ -68,6 +71,23 @@ typedef struct nn_job {
    returns, the second makes a template and ends. */
 int nn_child(void *job);
 int nn_template_child(void *job);
+void nn_reset_signals(void); /* for others that are on their way to exec */
+
+/* spawn.c: prepares a child and runs it. */
+extern char **environ;
+/* The array of strings at the top, which keeps them, with `extra` places free
+   before them; and the paths where `program` may be, as execvp(3) looks for it
+   (`path`: as PATH has it, or NULL). They live as long as their place on the
+   Lua stack. */
+char **nn_push_strings(lua_State *L, size_t extra);
+const char **nn_push_programs(lua_State *L, const char *program,
+                              const char *path);
+/* Runs `child` with all signals blocked, which it resets. Its process id, or -1
+   and errno. Returns when it has executed a program or is gone. */
+int nn_start(int (*child)(void *), void *job, int flags, int *pidfd);
+
+/* keeper.c: the descriptor of the keeper at `arg`; -1 for nil. */
+int nn_keeper_fd(lua_State *L, int arg);
 
 /* lifeline.c: the two ends of a pipe, which nobody but this process holds. When
    it ends, in whatever way, the kernel closes one of them first, and sends
@@ -117,7 +137,9 @@ int nn_process_signal(nn_process *process, int signal, bool group);
 void nn_process_reap(nn_process *process);
 /* These add to the module, the table on top. */
 void nn_open_process(lua_State *L);
-void nn_open_await(lua_State *L); /* await.c */
+void nn_open_await(lua_State *L);  /* await.c */
+void nn_open_keeper(lua_State *L); /* keeper.c */
+void nn_open_log(lua_State *L);    /* log.c */
 
 /* stream.c: standard streams */
 

@@ -143,6 +143,10 @@ function check.options(what, opts, known)
   if opts.input and opts.stdin then
     raise("options 'input' and 'stdin' to '%s' exclude each other", what)
   end
+  if opts.log and (opts.stdout or opts.stderr) then
+    raise("options 'log' and 'stdout' or 'stderr' to '%s' exclude each other",
+      what)
+  end
   return copy
 end
 

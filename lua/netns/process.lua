@@ -14,10 +14,11 @@ local GRACE = 1
 
 local MAX_SIGNAL = 64
 
--- What core.spawn gives, until it is closed, with the input that it points to.
--- It is held here because a collection that finds an object dropped would
--- finalize its child too, and with it what ties the program to this process.
-local held = {} -- luacheck: ignore 241
+-- What core.spawn gives, until it is closed, with the job it was started by,
+-- to whose input it points. It is held here because a collection that finds an
+-- object dropped would finalize its child too, and with it what ties the
+-- program to this process.
+local held = {}
 
 -- Those whose object was dropped while they ran, to be reaped in time. First
 -- they are noted in a set, since a collection may come between any two steps of
@@ -142,20 +143,38 @@ function processes.release(process)
   release(process.child)
 end
 
---- Starts a program. `job` is what core.spawn wants, and `timeout`.
+--- Ends a keeper, and all programs that were started with it in their job.
+-- @local
+function processes.end_keeper(keeper)
+  keeper:kill()
+  for child, job in pairs(held) do
+    if job.keeper == keeper and child:running() then core.await { child } end
+  end
+  keeper:close()
+end
+
+--- Starts a program. `job` is what core.spawn wants, and `timeout`. In a node of
+-- a topology it is one of those that end with it.
 -- @local
 function processes.start(what, NS, job)
   sweep()
+  local message, errno
+  local keep = type(NS) == "userdata" and NS.keep
+  if keep then
+    job.keeper, message, errno = keep(NS)
+    if not job.keeper then return nil, message, errno end
+  end
   -- made first, so that nothing is left that could fail once the program runs
   local self = setmetatable({
     child = false, pid = 0, detach = job.detach,
-    timeout = job.timeout, deadline = false,
+    timeout = job.timeout, deadline = false, output = job.log,
     what = what, label = core.label(NS), program = job.argv[1],
   }, Process)
   self.drop = core.drop(abandon, self)
-  local child, message, errno = core.spawn(what, NS, job)
+  local child
+  child, message, errno = core.spawn(what, NS, job)
   if not child then return nil, message, errno end
-  held[child] = job.input or true
+  held[child] = job
   self.child, self.pid = child, child:pid()
   self.deadline = job.timeout and core.now() + job.timeout
   return self
@@ -234,6 +253,34 @@ function Process:kill(signal)
   return child:signal(number)
 end
 
+local function log_of(self, what)
+  return self.output
+    or error(("'%s' wants a process of spawn with log=true"):format(what), 3)
+end
+
+--- What the program has written to its stdout and stderr until now, also after
+-- it was closed. It must have been started by @{netns.spawn} with `log=true`.
+-- @treturn string
+function Process:log()
+  return log_of(self, "log"):text()
+end
+
+--- Waits until a pattern is found in what the program has written since its
+-- start, driven by events.
+-- @tparam string pattern as `string.match` takes it
+-- @tparam[opt] number timeout seconds, without it for ever
+-- @return[1] what `string.match` returns
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno: ETIMEDOUT; ESRCH if it has ended without
+function Process:wait_log(pattern, timeout)
+  local output = log_of(self, "wait_log")
+  if timeout ~= nil then check.seconds("wait_log", timeout) end
+  string.find("", pattern) -- an error for one that is malformed
+  local deadline = timeout and core.now() + timeout
+  return output:wait(pattern, deadline, child_of(self), title(self))
+end
+
 --- Ends the program, unless it was started with `detach` or has ended: TERM to
 -- all of its process group, and a second later KILL. Closes the streams, too.
 -- Closing twice does no harm.
@@ -241,6 +288,7 @@ end
 function Process:close()
   if self.detach then abandon(self) end
   if self.child then processes.finish { self } end
+  if self.output then self.output:close() end
   -- last, since what is left in a buffer would wait for a program that lives
   for name in pairs(STREAMS) do
     if io.type(self[name]) == "file" then self[name]:close() end

@@ -2,6 +2,8 @@
 -- @module netns
 
 local check = require "netns.check"
+local core = require "netns.core"
+local log = require "netns.log"
 local processes = require "netns.process"
 
 local programs = {}
@@ -26,6 +28,7 @@ programs.CAPTURE = known {
 
 local SPAWN = known {
   stdin = "input or pipe", stdout = "output or pipe", stderr = "error or pipe",
+  log = "boolean",
 }
 
 -- The environment as execve(2) wants it, in a certain order.
@@ -142,7 +145,8 @@ end
 -- @param NS
 -- @tparam {string,...} argv
 -- @tparam[opt] table opts as for @{exec}, but no `input`; the streams may be
--- `"pipe"`, too
+-- `"pipe"`, too; `log=true` keeps what it writes to stdout and stderr, for its
+-- methods `log` and `wait_log`, however much it is
 -- @treturn[1] netns.process which has `pid`, and `stdin`, `stdout`, `stderr`
 -- for the streams that are pipes: Lua files
 -- @return[2] nil
@@ -154,8 +158,19 @@ function programs.spawn(NS, argv, opts)
   opts = check.options("spawn", opts, SPAWN)
   local job = programs.job(argv, opts)
   job.foreground = false
-  local process, message, errno = processes.start("spawn", NS, job)
-  if not process then return nil, message, errno end
+  local message, errno
+  if opts.log then
+    job.log, message, errno = log.new("spawn " .. core.label(NS))
+    if not job.log then return nil, message, errno end
+    job.stdout, job.stderr = job.log:writer(), "stdout"
+  end
+  local process
+  process, message, errno = processes.start("spawn", NS, job)
+  if job.log then job.log:started() end
+  if not process then
+    if job.log then job.log:close() end
+    return nil, message, errno
+  end
   return processes.open_streams(process, job)
 end
 

@@ -1,0 +1,188 @@
+/* keeper.c - what ends all programs of a topology with it: a PID namespace, and
+   its process 1, the keeper. Whatever a program does - fork twice, setsid,
+   change its user - it cannot leave that namespace, and when the keeper ends
+   the kernel kills all that is in it. The keeper is a small program that reads
+   its stdin, a pipe whose other end nobody but this process holds: so it ends
+   with this process, whatever ends that. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "netns.h"
+#include "spawn.h"
+
+#define KEEPER "netns.keeper"
+#define PATIENCE 5000 /* milliseconds for the kernel to kill what it keeps */
+
+typedef struct nn_keeper {
+  int pidfd; /* -1 when closed */
+  int line;  /* our end of its stdin */
+  pid_t starter;
+} nn_keeper;
+
+/* What the children need, and leave behind; they share our memory. */
+typedef struct keeper_job {
+  const char **programs; /* the paths to try */
+  char **argv;
+  int input, null; /* what becomes its 0, and its 1 and 2 */
+  char *stack;     /* the end of one for the keeper */
+  int pidfd, err;
+} keeper_job;
+
+#define STACK 16384
+#define CHILD __attribute__((no_sanitize("address", "undefined")))
+
+CHILD static _Noreturn void fail(keeper_job *job) {
+  job->err = errno;
+  _exit(127);
+}
+
+/* Process 1 of the new namespace. It ignores SIGCHLD, also after exec, so that
+   the kernel reaps what is orphaned; it does not hold our directory, and is out
+   of reach of the terminal's keys. */
+CHILD static int keeper(void *arg) {
+  keeper_job *job = arg;
+  sigset_t none;
+  nn_reset_signals();
+  signal(SIGCHLD, SIG_IGN);
+  setsid();
+  if (dup2(job->input, 0) < 0 || dup2(job->null, 1) < 0 ||
+      dup2(job->null, 2) < 0 || chdir("/") != 0 ||
+      syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+    fail(job);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  for (const char **program = job->programs; *program != NULL; program++)
+    execve(*program, job->argv, environ);
+  fail(job);
+}
+
+/* Starts the keeper and is gone, so that it is no child of ours: nobody has to
+   reap it, nor sees it. Shares our descriptors, to leave the pidfd. */
+CHILD static int starter(void *arg) {
+  keeper_job *job = arg;
+  const int flags = CLONE_VM | CLONE_VFORK | CLONE_NEWPID | CLONE_PIDFD;
+  if (clone(keeper, job->stack, flags | SIGCHLD, job, &job->pidfd) < 0)
+    fail(job);
+  _exit(0);
+}
+
+static nn_keeper *check_keeper(lua_State *L, int arg) {
+  nn_keeper *self = luaL_checkudata(L, arg, KEEPER);
+  luaL_argcheck(L, self->pidfd >= 0, arg, "keeper is closed");
+  return self;
+}
+
+int nn_keeper_fd(lua_State *L, int arg) {
+  return lua_isnil(L, arg) ? -1 : check_keeper(L, arg)->pidfd;
+}
+
+/* Opens what the keeper starts with; 0 or an errno. */
+static int open_streams(nn_keeper *self, keeper_job *job) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return errno;
+  job->input = ends[0];
+  self->line = ends[1];
+  job->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  int err = job->null < 0 ? errno : 0;
+  if (err == 0) /* the streams are put in place one after the other */
+    err = nn_move_up(&job->input);
+  if (err == 0)
+    err = nn_move_up(&job->null);
+  if (err == 0)
+    err = nn_move_up(&self->line);
+  return err;
+}
+
+static int start_keeper(nn_keeper *self, keeper_job *job) {
+  char stack[STACK] __attribute__((aligned(16)));
+  job->stack = stack + sizeof stack;
+  int err = open_streams(self, job);
+  if (err == 0) {
+    int pid = nn_start(starter, job, CLONE_FILES, NULL);
+    err = pid < 0 ? errno : 0;
+    while (pid >= 0 && waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+      ;
+  }
+  if (err == 0)
+    err = job->err;
+  nn_close(&job->input);
+  nn_close(&job->null);
+  if (err == 0) {
+    self->pidfd = job->pidfd;
+    return nn_move_up(&self->pidfd);
+  }
+  nn_close(&job->pidfd);
+  return err;
+}
+
+/* core.keeper(argv, what): starts one, with this program to read its stdin. */
+static int keeper_start(lua_State *L) {
+  keeper_job job = {.input = -1, .null = -1, .pidfd = -1};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *what = luaL_checkstring(L, 2);
+  nn_keeper *self = lua_newuserdata(L, sizeof *self);
+  *self = (nn_keeper){-1, -1, getpid()};
+  luaL_setmetatable(L, KEEPER);
+  int at = lua_gettop(L);
+  lua_pushvalue(L, 1);
+  job.argv = nn_push_strings(L, 0);
+  job.programs = nn_push_programs(L, job.argv[0], NULL);
+  int err = start_keeper(self, &job);
+  if (err != 0) {
+    nn_close(&self->line);
+    return nn_fail(L, err, "%s: cannot start \"%s\" to keep the programs", what,
+                   job.argv[0]);
+  }
+  lua_settop(L, at);
+  return 1;
+}
+
+static bool is_ours(const nn_keeper *self) { /* not those of a parent */
+  return self->pidfd >= 0 && self->starter == getpid();
+}
+
+/* keeper:kill(): ends it and all that it keeps. */
+static int keeper_kill(lua_State *L) {
+  nn_keeper *self = luaL_checkudata(L, 1, KEEPER);
+  if (is_ours(self))
+    syscall(SYS_pidfd_send_signal, self->pidfd, SIGKILL, NULL, 0);
+  return 0;
+}
+
+/* keeper:close(): waits for the end of a killed one and of all that it kept.
+   The kernel waits, too: for us to reap those that are our children. */
+static int keeper_close(lua_State *L) {
+  nn_keeper *self = luaL_checkudata(L, 1, KEEPER);
+  struct pollfd gone = {.fd = self->pidfd, .events = POLLIN};
+  int64_t deadline = nn_deadline(PATIENCE);
+  nn_close(&self->line);
+  while (is_ours(self) && poll(&gone, 1, nn_remaining(deadline)) < 0 &&
+         errno == EINTR)
+    ;
+  nn_close(&self->pidfd);
+  return 0;
+}
+
+static int keeper_gc(lua_State *L) {
+  nn_keeper *self = luaL_checkudata(L, 1, KEEPER);
+  nn_close(&self->line);
+  nn_close(&self->pidfd);
+  return 0;
+}
+
+void nn_open_keeper(lua_State *L) {
+  static const luaL_Reg functions[] = {{"keeper", keeper_start}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"kill", keeper_kill}, {"close", keeper_close}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", keeper_gc}, {NULL, NULL}};
+  nn_newtype(L, KEEPER, methods, meta);
+  luaL_setfuncs(L, functions, 0);
+}
