@@ -44,6 +44,7 @@ build = {
         "csrc/gate.c",
         "csrc/handle.c",
         "csrc/ids.c",
+        "csrc/ip.c",
         "csrc/keeper.c",
         "csrc/lifeline.c",
         "csrc/link.c",

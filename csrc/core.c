@@ -62,6 +62,7 @@ NN_MODULE int luaopen_netns_core(lua_State *L) {
   nn_open_link(L);
   nn_open_tun(L);
   nn_open_qdisc(L);
+  nn_open_ip(L);
   nn_open_addr(L);
   nn_open_route(L);
   nn_open_neigh(L);

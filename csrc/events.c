@@ -1,12 +1,10 @@
 /* events.c - links, addresses and routes as they change: sockets that are
    subscribed to it, and what they tell. What is made of that is in
    lua/netns/watch.lua. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include <netlink/msg.h>
@@ -176,31 +174,12 @@ static int net_scan(lua_State *L) {
              : nn_rtnl_fail(L, &ack, "%s", codec.what);
 }
 
-/* core.prefix(text): an address as the kernel's are written here, and the
-   length of its prefix if it has one. */
-static int parse_prefix(lua_State *L) {
-  size_t len;
-  const char *text = luaL_checklstring(L, 1, &len);
-  nn_prefix prefix;
-  int err = nn_parse_prefix(text, len, &prefix);
-  if (err != 0)
-    return nn_fail(L, err, "address \"%s\"", text);
-  char canonical[INET6_ADDRSTRLEN];
-  lua_pushstring(
-      L, inet_ntop(prefix.family, prefix.bytes, canonical, sizeof canonical));
-  if (memchr(text, '/', len) == NULL)
-    return 1;
-  lua_pushinteger(L, prefix.len);
-  return 2;
-}
-
 void nn_open_events(lua_State *L) {
   static const luaL_Reg functions[] = {{"net_listen", net_listen},
                                        {"net_wait", net_wait},
                                        {"net_events", net_events},
                                        {"net_scan", net_scan},
                                        {"net_look", net_look},
-                                       {"prefix", parse_prefix},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

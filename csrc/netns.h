@@ -204,6 +204,7 @@ void nn_open_rtnl(lua_State *L);
 void nn_open_link(lua_State *L);
 void nn_open_tun(lua_State *L);
 void nn_open_qdisc(lua_State *L);
+void nn_open_ip(lua_State *L);
 void nn_open_addr(lua_State *L);
 void nn_open_route(lua_State *L);
 void nn_open_neigh(lua_State *L);

@@ -599,6 +599,23 @@ static int class_delete(lua_State *L) {
   return change(&codec, ns, msg, text);
 }
 
+/* core.quantity(measure, text): what a text tells as a number; nothing if it is
+   not understood. */
+static int quantity(lua_State *L) {
+  static const char *const names[] = {
+      [NN_TIME] = "time",         [NN_RATE] = "rate", [NN_SIZE] = "size",
+      [NN_FRACTION] = "fraction", [4] = NULL};
+  const int measure = luaL_checkoption(L, 1, NULL, names);
+  double value;
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  const char *text = get_text(L);
+  if (text == NULL || !nn_parse_unit((nn_measure)measure, text, &value))
+    return 0;
+  lua_pushnumber(L, value);
+  return 1;
+}
+
 void nn_open_qdisc(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"qdiscs", qdisc_list},         {"qdisc_add", qdisc_add},
@@ -607,5 +624,7 @@ void nn_open_qdisc(lua_State *L) {
       {"class_delete", class_delete}, {NULL, NULL}};
   lua_pushcfunction(L, class_list);
   lua_setfield(L, -2, "classes");
+  lua_pushcfunction(L, quantity);
+  lua_setfield(L, -2, "quantity");
   nn_ns_functions(L, functions);
 }

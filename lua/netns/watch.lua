@@ -161,12 +161,10 @@ function watch.wait_addr(NS, address, opts)
   end
   local wait = check.options("wait_addr", opts,
     { link = "string", timeout = "seconds" })
-  local canonical, prefixlen, errno = core.prefix(address)
-  if not canonical then
-    return nil, "wait_addr: " .. prefixlen, errno
-  end
+  local bytes, prefixlen, errno = core.ip_bytes(address)
+  if not bytes then return nil, "wait_addr: " .. prefixlen, errno end
   wait.what, wait.subject, wait.events = "wait_addr", address, "addr"
-  wait.address, wait.prefixlen = canonical, prefixlen
+  wait.address, wait.prefixlen = core.ip_text(bytes), prefixlen
   return await_in(NS, wait, look_for_addr)
 end
 
