@@ -30,7 +30,12 @@ static void push_errnos(lua_State *L) {
                 {"ENETUNREACH", ENETUNREACH},
                 {"ENODEV", ENODEV},
                 {"EADDRINUSE", EADDRINUSE},
-                {"EADDRNOTAVAIL", EADDRNOTAVAIL}};
+                {"EADDRNOTAVAIL", EADDRNOTAVAIL},
+                {"EAFNOSUPPORT", EAFNOSUPPORT},
+                {"ECONNREFUSED", ECONNREFUSED},
+                {"EMSGSIZE", EMSGSIZE},
+                {"ENOBUFS", ENOBUFS},
+                {"EAGAIN", EAGAIN}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof errnos / sizeof *errnos; i++) {
     lua_pushinteger(L, errnos[i].number);
@@ -69,6 +74,7 @@ NN_MODULE int luaopen_netns_core(lua_State *L) {
   nn_open_rule(L);
   nn_open_events(L);
   nn_open_drop(L);
+  nn_open_icmp(L);
   lua_pushliteral(L, NN_RUN_DIR);
   lua_setfield(L, -2, "run_dir");
   lua_pushcfunction(L, core_now);

@@ -211,5 +211,6 @@ void nn_open_neigh(lua_State *L);
 void nn_open_rule(lua_State *L);
 void nn_open_events(lua_State *L);
 void nn_open_drop(lua_State *L);
+void nn_open_icmp(lua_State *L);
 
 #endif

@@ -105,6 +105,9 @@ local kinds = {
   count = { "positive integer", function(value)
     return is_integer(value, 1)
   end },
+  size = { "non-negative integer", function(value)
+    return is_integer(value, 0)
+  end },
   path = { "string without NUL", is_text },
   environment = { "table from names to strings", is_environment },
   mounts = { "boolean or \"shared\"", function(value)

@@ -11,6 +11,7 @@ local core = require "netns.core"
 local ids = require "netns.ids"
 local links = require "netns.links"
 local names = require "netns.names"
+local ping = require "netns.ping"
 local programs = require "netns.programs"
 local qdiscs = require "netns.qdiscs"
 local watch = require "netns.watch"
@@ -85,6 +86,8 @@ local netns = {
   wait_addr = watch.wait_addr,
   monitor_links = watch.monitor_links,
 
+  ping = ping.ping,
+
   monitor = require "netns.monitor",
   all = require "netns.all",
 }
@@ -100,6 +103,7 @@ methods.classes = qdiscs.classes
 methods.wait_link = watch.wait_link
 methods.wait_addr = watch.wait_addr
 methods.monitor_links = watch.monitor_links
+methods.ping = ping.ping
 methods.set = ids.set
 methods.id = ids.id
 methods.list_id = ids.list
