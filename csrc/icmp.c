@@ -230,7 +230,7 @@ static double now(void) {
 
 /* A socket gives the errno of an earlier request to whoever calls next, once:
    that one is read from the error queue. What is the matter with this request
-   is said again. */
+   is said again. Want of room is never another's. */
 static int send_packet(const nn_icmp *icmp, int family, const address *to,
                        double *time) {
   const socklen_t len = family == V4 ? sizeof to->v4 : sizeof to->v6;
@@ -239,6 +239,8 @@ static int send_packet(const nn_icmp *icmp, int family, const address *to,
     if (sendto(icmp->fds[family], icmp->packet, icmp->size, 0, &to->any, len) >=
         0)
       return 0;
+    if (errno == EAGAIN || errno == ENOBUFS)
+      break;
   }
   return errno;
 }

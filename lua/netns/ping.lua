@@ -19,7 +19,7 @@ local SIZE = 56
 --            `address` and `time` as they come in the answer, and `subject`,
 --            which they are about
 
-local function open(NS, gate, size)
+local function open_prober(NS, gate, size)
   local icmp, message, errno = core.icmp(NS, "ping", size)
   if not icmp then return nil, message, errno end
   local title = "ping " .. core.label(NS)
@@ -166,7 +166,7 @@ function ping.ping(NS, target, opts)
   local gate, prober, message, errno
   gate, message, errno = core.gate "ping"
   if not gate then return nil, message, errno end
-  prober, message, errno = open(NS, gate, opts.size or SIZE)
+  prober, message, errno = open_prober(NS, gate, opts.size or SIZE)
   local result
   if prober then
     result, message, errno = run {
@@ -191,8 +191,17 @@ local AGAIN = 0.2
 -- A prober hears what has come after so many requests, lest it is too much.
 local BATCH = 64
 
--- Of a request that was not sent: there is no room for it now.
+-- Of a request that was not sent: there is no room for it now. (The kernel has
+-- no more than net.ipv4.neigh.default.gc_thresh3 neighbours in all namespaces.)
 local CROWDED = { [E.EAGAIN] = true, [E.ENOBUFS] = true }
+
+-- matrix.probers  all of them
+-- matrix.of       the prober of a probe
+-- matrix.open     the probes that are not settled: what kept the last request
+--                 from being sent, or an empty table
+-- matrix.left     the number of those
+
+local SENT = {}
 
 local function settle(matrix, probe, rtt, message, errno)
   if not matrix.open[probe] then return end
@@ -207,7 +216,7 @@ end
 
 -- The prober of a namespace, if it can be had, and what became of its probes.
 local function add_prober(matrix, NS)
-  local prober, message, errno = open(NS, matrix.gate, SIZE)
+  local prober, message, errno = open_prober(NS, matrix.gate, SIZE)
   if not prober then return { message = message, errno = errno } end
   function prober.heard(probe, rtt, text, number)
     if text then
@@ -226,7 +235,11 @@ local function send_probe(matrix, probe)
     return settle(matrix, probe, nil, prober.message, prober.errno)
   end
   local ok, text, errno = send(prober, probe.address, probe)
-  if not (ok or CROWDED[errno]) then
+  if ok then
+    matrix.open[probe] = SENT
+  elseif CROWDED[errno] then
+    matrix.open[probe] = { text = text, errno = errno }
+  else
     settle(matrix, probe, nil, failure(prober, probe.address, text), errno)
   end
   if prober.seq % BATCH == 0 then hear(prober, prober.heard) end
@@ -247,10 +260,12 @@ local function probe_all(matrix, probes, timeout)
     end
   until matrix.left == 0 or core.now() >= deadline
   for _, probe in ipairs(probes) do
-    if matrix.open[probe] then
+    local open = matrix.open[probe]
+    if open then
+      local text = open.text or silence(timeout)
       settle(matrix, probe, nil,
-        failure(matrix.of[probe], probe.address, silence(timeout)),
-        E.ETIMEDOUT)
+        failure(matrix.of[probe], probe.address, text),
+        open.errno or E.ETIMEDOUT)
     end
   end
 end
@@ -271,7 +286,7 @@ function ping.all(probes, timeout)
   for _, probe in ipairs(probes) do
     local NS = probe.ns
     by_ns[NS] = by_ns[NS] or add_prober(matrix, NS)
-    matrix.of[probe], matrix.open[probe] = by_ns[NS], true
+    matrix.of[probe], matrix.open[probe] = by_ns[NS], SENT
     probe.rtt, probe.message, probe.errno = nil, nil, nil
   end
   probe_all(matrix, probes, timeout)
