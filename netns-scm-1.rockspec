@@ -61,6 +61,7 @@ build = {
         "csrc/qdisc_kinds.c",
         "csrc/rtnl.c",
         "csrc/rule.c",
+        "csrc/sockets.c",
         "csrc/spawn.c",
         "csrc/stream.c",
         "csrc/units.c",
@@ -78,6 +79,7 @@ build = {
     ["netns.all"] = "lua/netns/all.lua",
     ["netns.check"] = "lua/netns/check.lua",
     ["netns.ids"] = "lua/netns/ids.lua",
+    ["netns.inside"] = "lua/netns/inside.lua",
     ["netns.links"] = "lua/netns/links.lua",
     ["netns.log"] = "lua/netns/log.lua",
     ["netns.monitor"] = "lua/netns/monitor.lua",
@@ -87,6 +89,7 @@ build = {
     ["netns.programs"] = "lua/netns/programs.lua",
     ["netns.qdiscs"] = "lua/netns/qdiscs.lua",
     ["netns.queue"] = "lua/netns/queue.lua",
+    ["netns.sockets"] = "lua/netns/sockets.lua",
     ["netns.watch"] = "lua/netns/watch.lua",
   },
 }

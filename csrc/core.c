@@ -1,5 +1,7 @@
 /* core.c - luaopen: every room adds its functions to one table. */
 #include <errno.h>
+#include <poll.h>
+#include <time.h>
 
 #include "netns.h"
 
@@ -50,6 +52,18 @@ static int core_now(lua_State *L) {
   return 1;
 }
 
+/* core.pause(seconds): waits, for what the kernel has no event for. A signal
+   ends it, so that the caller's loop gives Lua's handlers a turn. */
+static int core_pause(lua_State *L) {
+  const lua_Number seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds >= 0 && seconds <= 60, 1, "out of range");
+  const struct timespec time = {
+      .tv_sec = (time_t)seconds,
+      .tv_nsec = (long)((seconds - (lua_Number)(time_t)seconds) * 1e9)};
+  ppoll(NULL, 0, &time, NULL);
+  return 0;
+}
+
 NN_MODULE int luaopen_netns_core(lua_State *L) {
   luaL_checkversion(L); /* an error, if it was built for another Lua */
   lua_newtable(L);
@@ -75,10 +89,13 @@ NN_MODULE int luaopen_netns_core(lua_State *L) {
   nn_open_events(L);
   nn_open_drop(L);
   nn_open_icmp(L);
+  nn_open_sockets(L);
   lua_pushliteral(L, NN_RUN_DIR);
   lua_setfield(L, -2, "run_dir");
   lua_pushcfunction(L, core_now);
   lua_setfield(L, -2, "now");
+  lua_pushcfunction(L, core_pause);
+  lua_setfield(L, -2, "pause");
   push_errnos(L);
   return 1;
 }

@@ -23,10 +23,16 @@
 #define PATIENCE 10000 /* milliseconds with a dump that changes interrupt */
 
 nn_ns *nn_codec_open(lua_State *L, const char *what, nn_codec *codec) {
+  return nn_codec_open_by(L, what, NETLINK_ROUTE, codec);
+}
+
+nn_ns *nn_codec_open_by(lua_State *L, const char *what, int protocol,
+                        nn_codec *codec) {
   nn_ns *ns = nn_ns_arg(L, 1, what);
   if (ns == NULL)
     return NULL;
-  *codec = (nn_codec){.L = L, .rtnl = nn_rtnl_of(L, 1, ns), .what = what};
+  *codec =
+      (nn_codec){.L = L, .rtnl = nn_rtnl_of(L, 1, ns, protocol), .what = what};
   if (codec->rtnl != NULL)
     return ns;
   int err = errno;

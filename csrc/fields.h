@@ -102,6 +102,9 @@ typedef struct nn_codec {
 /* For the NS at the first argument, which ends with nn_ns_done. NULL after
    pushing nil, message, errno. */
 nn_ns *nn_codec_open(lua_State *L, const char *what, nn_codec *codec);
+/* The same over another protocol of netlink than that of routes. */
+nn_ns *nn_codec_open_by(lua_State *L, const char *what, int protocol,
+                        nn_codec *codec);
 
 /* No attribute that is described has a type above this. */
 #define NN_TYPE_MAX 127

@@ -51,6 +51,8 @@ static void close_all(nn_ns *ns) {
   nn_close(&ns->root);
   if (ns->rtnl != NULL)
     nn_rtnl_close(ns->rtnl);
+  if (ns->diag != NULL)
+    nn_rtnl_close(ns->diag);
 }
 
 nn_ns *nn_ns_check(lua_State *L, int arg) {

@@ -363,7 +363,7 @@ static bool put_fields(const nn_codec *codec, const nn_field *fields, int table,
     return false;
   const int place = lua_gettop(L);
   if (lua_getfield(L, table, "master") != LUA_TNIL && *ns != NULL)
-    there.rtnl = nn_rtnl_of(L, place, *ns);
+    there.rtnl = nn_rtnl_of(L, place, *ns, NETLINK_ROUTE);
   if (there.rtnl != NULL)
     return nn_fields_write(&there, fields, table, msg);
   nn_fail(L, errno, "%s %s", codec->what, nn_ns_label(L, place));

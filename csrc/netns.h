@@ -62,7 +62,8 @@ typedef struct nn_ns {
   bool temporary; /* opened for one call, see nn_ns_arg */
   int template;   /* a mount namespace for programs, see spawn.c; -1: none */
   int root;       /* and its root directory */
-  struct nn_rtnl *rtnl; /* its user value, once it is wanted */
+  /* its sockets, which its user value holds, each once it is wanted */
+  struct nn_rtnl *rtnl, *diag;
   dev_t dev;
   ino_t ino;
   char name[NN_NAME_MAX + 1]; /* the name it goes by, or "" */
@@ -125,12 +126,13 @@ int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg);
 /* Makes a new network namespace, for the closed handle `ns`; 0 or an errno. */
 int nn_create(lua_State *L, nn_ns *ns);
 
-/* rtnl.c: one rtnetlink socket */
+/* rtnl.c: one netlink socket, of rtnetlink if nothing else is said */
 
 struct nlmsghdr;
 
 typedef struct nn_rtnl {
   int fd;       /* -1 when closed */
+  int protocol; /* NETLINK_ROUTE, or that of sock_diag(7) */
   uint32_t seq; /* of the last request */
   char *buffer; /* the datagram received last */
   struct nlmsghdr *cursor;
@@ -153,9 +155,9 @@ nn_rtnl *nn_rtnl_check(lua_State *L, int arg);
 /* In the thread's namespace; 0 or an errno. A job for nn_inside. */
 int nn_rtnl_open(void *rtnl);
 void nn_rtnl_close(nn_rtnl *rtnl);
-/* The socket of a namespace, which is kept with its handle, the userdata at
-   `arg`. NULL and errno. */
-nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns);
+/* The socket of a namespace, for NETLINK_ROUTE or NETLINK_SOCK_DIAG, which is
+   kept with its handle, the userdata at `arg`. NULL and errno. */
+nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns, int protocol);
 /* Sends a request; 0 or an errno. */
 int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg);
 /* The next message of the answer; NULL after the last, with *ack filled. A
@@ -212,5 +214,6 @@ void nn_open_rule(lua_State *L);
 void nn_open_events(lua_State *L);
 void nn_open_drop(lua_State *L);
 void nn_open_icmp(lua_State *L);
+void nn_open_sockets(lua_State *L);
 
 #endif

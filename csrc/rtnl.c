@@ -1,4 +1,4 @@
-/* rtnl.c - one rtnetlink socket: ask, and hear the kernel's own words.
+/* rtnl.c - one netlink socket: ask, and hear the kernel's own words.
 
    Messages are taken apart with libnl. Sending and receiving are done
    here, because libnl 3.7 merges errnos (ENOENT with ESRCH, EEXIST with
@@ -54,7 +54,7 @@ int nn_rtnl_open(void *arg) {
   rtnl->buffer = malloc(BUFFER);
   if (rtnl->buffer == NULL)
     return ENOMEM;
-  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, rtnl->protocol);
   /* It picks an address for us, as events pass over a socket that has none,
      and lets nobody else send to it. */
   if (fd < 0 ||
@@ -83,18 +83,33 @@ static bool is_home(lua_State *L, const nn_ns *ns) {
   return same;
 }
 
-nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns) {
-  if (ns->rtnl == NULL) {
-    nn_rtnl *rtnl = nn_rtnl_push(L);
+/* Makes a closed socket that the handle at `arg` keeps, in a table that is its
+   user value. */
+static nn_rtnl *push_kept(lua_State *L, int arg, const nn_ns *ns,
+                          int protocol) {
+  if (ns->rtnl == NULL && ns->diag == NULL) {
+    lua_newtable(L);
     lua_setiuservalue(L, arg, 1);
-    ns->rtnl = rtnl;
   }
-  if (ns->rtnl->user != getpid())
-    nn_rtnl_close(ns->rtnl);
-  if (ns->rtnl->fd < 0)
-    errno = is_home(L, ns) ? nn_rtnl_open(ns->rtnl)
-                           : nn_inside(L, ns->fd, nn_rtnl_open, ns->rtnl);
-  return ns->rtnl->fd >= 0 ? ns->rtnl : NULL;
+  lua_getiuservalue(L, arg, 1);
+  nn_rtnl *rtnl = nn_rtnl_push(L);
+  rtnl->protocol = protocol;
+  lua_rawseti(L, -2, protocol + 1);
+  lua_pop(L, 1);
+  return rtnl;
+}
+
+nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns, int protocol) {
+  nn_rtnl **kept = protocol == NETLINK_ROUTE ? &ns->rtnl : &ns->diag;
+  if (*kept == NULL)
+    *kept = push_kept(L, arg, ns, protocol);
+  nn_rtnl *rtnl = *kept;
+  if (rtnl->user != getpid())
+    nn_rtnl_close(rtnl);
+  if (rtnl->fd < 0)
+    errno = is_home(L, ns) ? nn_rtnl_open(rtnl)
+                           : nn_inside(L, ns->fd, nn_rtnl_open, rtnl);
+  return rtnl->fd >= 0 ? rtnl : NULL;
 }
 
 /* Takes the errno and the words out of an NLMSG_ERROR, which repeats the
@@ -136,7 +151,7 @@ static int receive(nn_rtnl *rtnl) {
   return rtnl->left = (int)n;
 }
 
-/* The same for an answer. rtnetlink has answered by the time that a request is
+/* The same for an answer. The kernel has answered by the time that a request is
    sent, and goes on with a dump when it is received, so that there is hardly
    ever something to wait for. A socket on which nothing comes is closed: what
    comes late is not to be waited for again. */

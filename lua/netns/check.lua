@@ -61,6 +61,13 @@ function check.seconds(what, value)
   end
 end
 
+--- Fields that what is listed has to have, or nil.
+function check.filter(what, value)
+  if value ~= nil and type(value) ~= "table" then
+    wrong("filter", what, "table expected, got %s", type(value))
+  end
+end
+
 local function is_text(value)
   return type(value) == "string" and not value:find("\0", 1, true)
 end

@@ -14,6 +14,7 @@ local names = require "netns.names"
 local ping = require "netns.ping"
 local programs = require "netns.programs"
 local qdiscs = require "netns.qdiscs"
+local sockets = require "netns.sockets"
 local watch = require "netns.watch"
 
 local netns = {
@@ -82,6 +83,9 @@ local netns = {
   class_set = core.class_set,
   class_delete = core.class_delete,
 
+  sockets = sockets.sockets,
+  wait_listen = sockets.wait_listen,
+
   wait_link = watch.wait_link,
   wait_addr = watch.wait_addr,
   monitor_links = watch.monitor_links,
@@ -100,6 +104,8 @@ methods.spawn = programs.spawn
 methods.links = links.links
 methods.link_add = links.link_add
 methods.classes = qdiscs.classes
+methods.sockets = sockets.sockets
+methods.wait_listen = sockets.wait_listen
 methods.wait_link = watch.wait_link
 methods.wait_addr = watch.wait_addr
 methods.monitor_links = watch.monitor_links

@@ -36,10 +36,7 @@ end
 -- @treturn[2] integer errno
 function links.links(NS, filter)
   check.namespace("links", NS)
-  if filter ~= nil and type(filter) ~= "table" then
-    error(("bad argument 'filter' to 'links' (table expected, got %s)")
-      :format(type(filter)), 2)
-  end
+  check.filter("links", filter)
   local list, message, errno = core.links(NS, filter)
   if not list then return nil, message, errno end
   return in_order(list)

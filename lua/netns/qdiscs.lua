@@ -33,10 +33,7 @@ end
 -- @treturn[2] integer errno
 function qdiscs.classes(NS, filter)
   check.namespace("classes", NS)
-  if filter ~= nil and type(filter) ~= "table" then
-    error(("bad argument 'filter' to 'classes' (table expected, got %s)")
-      :format(type(filter)), 2)
-  end
+  check.filter("classes", filter)
   if filter and filter.link then
     return core.classes(NS, filter.link, filter)
   end

@@ -4,22 +4,10 @@
 
 local check = require "netns.check"
 local core = require "netns.core"
+local inside = require "netns.inside"
 local queue = require "netns.queue"
 
 local watch = {}
-
--- Calls `fn` with a handle: what is done in a namespace in several steps is
--- done in one, also when its name becomes another's meanwhile.
-local function inside(NS, what, fn)
-  if type(NS) == "userdata" then return fn(NS) end
-  local ns, message, errno = core.open(NS)
-  if not ns then return nil, message:gsub("^open", what, 1), errno end
-  local result
-  result, message, errno = fn(ns)
-  ns:close()
-  if result then return result end
-  return nil, message, errno
-end
 
 -- A socket in a namespace that has subscribed to the events of `...`, and the
 -- descriptor to poll.
