@@ -82,6 +82,8 @@ describe("a kernel", function()
         function() return ns:link "lo" end,
         function() return ns:addrs() end,
         function() return ns:route_get "127.0.0.1" end,
+        function() return ns:sockets { protocol = "udp" } end,
+        function() return ns:wait_listen(80) end,
         function() return ns:link_set("lo", { mtu = 1400 }) end,
         function() return ns:addr_add("lo", "10.0.0.1/8") end,
       } do
@@ -103,6 +105,8 @@ describe("a kernel", function()
       .. "link L: lo: Connection timed out\n"
       .. "addrs L: Connection timed out\n"
       .. "route_get L: 127.0.0.1: Connection timed out\n"
+      .. "sockets L: udp: Connection timed out\n"
+      .. "wait_listen: sockets L: tcp: Connection timed out\n"
       .. "link_set L: lo: Connection timed out\n"
       .. "addr_add L: lo 10.0.0.1/8: Connection timed out\n"
       .. "65536\t10.0.0.1\nadd\ttrue$"):gsub("L", (label:gsub("%%", "%%%%"))),
@@ -134,10 +138,12 @@ describe("a kernel", function()
       local count = assert(package.loadlib(so, "count"))
       local few = assert(package.loadlib(so, "few"))
       local ns = assert(netns.new())
-      for _, what in ipairs { "links", "addrs", "routes", "rules" } do
+      local none = { routes = true, sockets = true }
+      for _, what in ipairs { "links", "addrs", "routes", "rules", "sockets" }
+      do
         assert(ns:link_set("lo", { up = true }))
         few()
-        assert(#assert(ns[what](ns)) >= (what == "routes" and 0 or 1))
+        assert(#assert(ns[what](ns)) >= (none[what] and 0 or 1))
         print(what, count() >= 3)
         setenv(true)
         local result, message, errno = ns[what](ns)
@@ -159,17 +165,19 @@ describe("a kernel", function()
     for line in output:gmatch "[^\n]+" do lines[#lines + 1] = line end
     local words = ("Resource temporarily unavailable (it changed whenever it "
       .. "was read)\t%d"):format(EAGAIN)
-    for i, what in ipairs { "links", "addrs", "routes", "rules" } do
+    for i, what in ipairs { "links", "addrs", "routes", "rules", "sockets" } do
       assert.equal(what .. "\ttrue", lines[2 * i - 1], output)
-      assert.equal(("nil\t%s net:[N]: %s\ttrue"):format(what, words),
-        (lines[2 * i]:gsub("%[%d+%]", "[N]")))
+      assert.equal(("nil\t%s net:[N]: %s%s\ttrue"):format(what,
+        what == "sockets" and "tcp: " or "", words),
+        (lines[2 * i]:gsub("%[%d+%]", "[N]")
+          :gsub("N%]: raw", "N]: tcp"))) -- where the kernel lists those
     end
-    assert.matches("^[12]\t0$", lines[9])
+    assert.matches("^[12]\t0$", lines[11])
     assert.equal("nil\taddr_flush net:[N]: lo: " .. words,
-      (lines[10]:gsub("%[%d+%]", "[N]")))
-    assert.equal("nil\tmonitor_links: " .. words, lines[11])
-    assert.equal("1", lines[12])
-    assert.equal(12, #lines)
+      (lines[12]:gsub("%[%d+%]", "[N]")))
+    assert.equal("nil\tmonitor_links: " .. words, lines[13])
+    assert.equal("1", lines[14])
+    assert.equal(14, #lines)
   end)
 end)
 
@@ -190,6 +198,11 @@ describe("a host without privileges and files", function()
     } do
       t.must("ip netns exec %s %s", name, command)
     end
+    local listener = assert(ns:spawn({ "python3", "-c", "import socket, time; "
+      .. "s = socket.create_server(('', 80)); time.sleep(1000)" },
+      { mounts = false }))
+    finally(function() listener:close() end)
+    assert(ns:wait_listen(80, 60))
     local dir = t.must "mktemp -d"
     local so = compile(dir, [[
       #include <lua.h>
@@ -207,6 +220,7 @@ describe("a host without privileges and files", function()
       local netns = require "netns"
       local ns, unused = assert(netns.open %q), assert(netns.open %q)
       assert(ns:link "lo") -- opens the socket
+      assert(ns:sockets { port = 1 }) -- and the one for these
       local monitor = assert(ns:monitor_links { existing = true })
       assert(assert(package.loadlib(%q, "confine"))(%q))
       assert(not io.open "/proc/self/ns/net" and not io.open "/etc/passwd")
@@ -216,6 +230,8 @@ describe("a host without privileges and files", function()
         state = "PERMANENT" }[1].lladdr, ns:rules { priority = 5 }[1].table,
         ns:qdiscs { link = "v0" }[1].kind, ns:classes()[1].classid)
       print(monitor:read(0).action)
+      print(#ns:sockets { protocol = "tcp" }, ns:sockets { state = "listen" }[1]
+        .address, ns:wait_listen(80, 0).uid, ns:wait_listen(81, 0.1))
       print(netns.errno.EPERM)
       for _, call in ipairs {
         { "link_add", { name = "x", kind = "ifb" } },
@@ -242,6 +258,7 @@ describe("a host without privileges and files", function()
       end
       -- what has no socket yet gets none
       print("unused", unused:links())
+      print("unused", unused:sockets())
       print("waiting", ns:wait_link("v0", { timeout = 1, up = false }))
     ]==]):format(name, name, so, dir), "env ASAN_OPTIONS=detect_leaks=0")
     t.must("rm -r %s", dir)
@@ -250,17 +267,19 @@ describe("a host without privileges and files", function()
     assert.equal("3\tveth\t10.0.0.1\t10.0.0.2\t10.0.0.2\t02:00:00:00:00:02\t7"
       .. "\thtb\t1:1", lines[1], output)
     assert.equal("add", lines[2])
-    assert.equal("1", lines[3])
-    for i = 4, 21 do
+    assert.equal(("1\t0.0.0.0\t0\tnil\twait_listen \"%s\": 81/tcp: timed "
+      .. "out, nothing listens\t110"):format(name), lines[3])
+    assert.equal("1", lines[4])
+    for i = 5, 22 do
       local call = lines[i]:match "^%S+"
       local words = '^%s\tnil\t%s "%s": .*: Operation not permitted.*\t1$'
       assert.matches(words:format(call, call, (name:gsub("%-", "%%-"))),
         lines[i])
     end
-    for i = 22, 23 do
+    for i = 23, 25 do
       assert.matches("^%l+\tnil\t.*: .*\t%d+$", lines[i])
     end
-    assert.equal(23, #lines, output)
+    assert.equal(25, #lines, output)
     -- nothing has changed
     assert.equal(1500, ns:link "v0".mtu)
     assert.equal(1, #ns:addrs { family = "inet" })

@@ -154,7 +154,7 @@ function sockets.wait_listen(NS, port, timeout)
         return nil, ("wait_listen %s: %d/%s: timed out, nothing listens")
           :format(core.label(NS), number, protocol), core.errno.ETIMEDOUT
       end
-      core.pause(left and math.min(left, pause) or pause)
+      core.pause(left and math.min(pause, math.max(left, SHORTEST)) or pause)
       pause = math.min(2 * pause, LONGEST)
     end
   end)

@@ -5,8 +5,10 @@
    The input: what is listed, a flag, and the payload of one message. */
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
+#include <linux/inet_diag.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +34,8 @@ static const list lists[] = {
     {"classes", RTM_NEWTCLASS, sizeof(struct tcmsg), NULL},
     {"link", RTM_NEWLINK, sizeof(struct ifinfomsg), NULL},
     {"link_set", RTM_NEWLINK, sizeof(struct ifinfomsg), NULL},
-    {"route_get", RTM_NEWROUTE, sizeof(struct rtmsg), NULL}};
+    {"route_get", RTM_NEWROUTE, sizeof(struct rtmsg), NULL},
+    {"sockets", SOCK_DIAG_BY_FAMILY, sizeof(struct inet_diag_msg), NULL}};
 
 #define LISTS (sizeof lists / sizeof *lists)
 
@@ -84,6 +87,12 @@ static void check_list(lua_State *L, const list *which, bool all) {
   if (strcmp(which->name, "route_get") == 0) {
     lua_pushstring(L, "192.0.2.1");
     count = 2;
+  }
+  if (which->type == SOCK_DIAG_BY_FAMILY) {
+    lua_newtable(L);
+    lua_pushstring(L, all ? "tcp" : "udp");
+    lua_pushstring(L, all ? "inet6" : "inet");
+    count = 4;
   }
   if (strcmp(which->name, "link_set") == 0) {
     lua_newtable(L);
