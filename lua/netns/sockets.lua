@@ -53,8 +53,9 @@ local function collect(ns, filter, protocols, families)
 end
 
 --- The sockets of a namespace: `ss -N NAME --tcp --udp --raw --all --numeric`.
--- Any process may have them, and need not be in the namespace. Needs no
--- privilege, once the handle has been used for it.
+-- The processes that have them need not be in it. It needs no privilege, once
+-- the handle has been used for it. What changes meanwhile may be missing, or be
+-- told twice, as with ss.
 -- @function sockets
 -- @param NS
 -- @tparam[opt] table filter fields that a socket has to have, such as
@@ -68,11 +69,10 @@ end
 -- and `port`, of a raw socket the number of its protocol; `peer_address` and
 -- `peer_port`, if it has a peer; `link`, if it is bound to one; `recv_queue`
 -- and `send_queue`, bytes, of a TCP socket that listens the connections that
--- wait and how many may; `uid` and `inode`, if a process has it, also one that
--- has ended up in several; `cookie`, the kernel's number of it, which is never
--- used again; `v6only`, of IPv6 sockets that have no peer; for TCP `congestion`,
--- and if a timer runs `timer` (`on`, `keepalive`, `timewait`, `persist`),
--- `expires`, in seconds, and `retransmits`
+-- wait and how many may; `uid` and `inode`, if a process has it; `cookie`, the
+-- kernel's number of it, which is never used again; `v6only`, of IPv6 sockets
+-- that have no peer; for TCP `congestion`, and if a timer runs `timer` (`on`,
+-- `keepalive`, `timewait`, `persist`), `expires`, in seconds, and `retransmits`
 -- @return[2] nil
 -- @treturn[2] string message
 -- @treturn[2] integer errno: EINVAL for a protocol, family or state that there
@@ -114,6 +114,27 @@ end
 
 local SHORTEST, LONGEST = 0.0005, 0.02 -- seconds from one look to the next
 
+-- Looks until a socket listens. What is there already is seen by the first
+-- look, and a program that starts mostly by one of the next.
+local function await(ns, wait)
+  local pause = SHORTEST
+  local deadline = wait.timeout and core.now() + wait.timeout
+  while true do
+    local list, message, errno =
+      collect(ns, wait.filter, { wait.filter.protocol }, FAMILIES)
+    if not list then return nil, "wait_listen: " .. message, errno end
+    if list[1] then return list[1] end
+    local left = deadline and deadline - core.now()
+    if left and left <= 0 then
+      return nil, wait.label .. ": timed out, nothing listens",
+        core.errno.ETIMEDOUT
+    end
+    if left then pause = math.min(pause, math.max(left, SHORTEST)) end
+    core.pause(pause)
+    pause = math.min(2 * pause, LONGEST)
+  end
+end
+
 --- Waits until a socket listens: of TCP, or of UDP one that is bound and has no
 -- peer, on any address. The kernel has no event for that (sock_diag(7) tells of
 -- the end of sockets only), so it looks at intervals that grow from 0.5 to 20
@@ -136,28 +157,18 @@ function sockets.wait_listen(NS, port, timeout)
   if timeout ~= nil then check.seconds("wait_listen", timeout) end
   local protocol, number = parse(port)
   if not protocol then
-    return nil, ('wait_listen: "%s": Invalid argument'):format(port), core.errno.EINVAL
+    return nil, ('wait_listen: "%s": Invalid argument'):format(port),
+      core.errno.EINVAL
   end
-  local deadline = timeout and core.now() + timeout
-  local filter = {
-    protocol = protocol, port = number,
-    state = protocol == "tcp" and "listen" or "unconnected",
+  local wait = {
+    timeout = timeout,
+    label = ("wait_listen %s: %d/%s"):format(core.label(NS), number, protocol),
+    filter = {
+      protocol = protocol, port = number,
+      state = protocol == "tcp" and "listen" or "unconnected",
+    },
   }
-  return inside(NS, "wait_listen", function(ns)
-    local pause = SHORTEST
-    while true do
-      local list, message, errno = collect(ns, filter, { protocol }, FAMILIES)
-      if not list then return nil, "wait_listen: " .. message, errno end
-      if list[1] then return list[1] end
-      local left = deadline and deadline - core.now()
-      if left and left <= 0 then
-        return nil, ("wait_listen %s: %d/%s: timed out, nothing listens")
-          :format(core.label(NS), number, protocol), core.errno.ETIMEDOUT
-      end
-      core.pause(left and math.min(pause, math.max(left, SHORTEST)) or pause)
-      pause = math.min(2 * pause, LONGEST)
-    end
-  end)
+  return inside(NS, "wait_listen", function(ns) return await(ns, wait) end)
 end
 
 return sockets
