@@ -140,8 +140,9 @@ doc:
 	ldoc --quiet --config .ldoc --dir build/doc .
 
 install: all
-	install -d $(share) $(lib)
+	install -d $(share)/topology $(lib)
 	install -m 644 lua/netns/*.lua $(share)
+	install -m 644 lua/netns/topology/*.lua $(share)/topology
 	install -m 755 $(BUILD)/netns.so $(lib)
 
 clean:

@@ -109,6 +109,9 @@ local kinds = {
     return type(value) == "number" and value >= 0
   end },
   id = { "id", function(value) return is_integer(value, 0) end },
+  ["ip family"] = { "\"inet\" or \"inet6\"", function(value)
+    return value == "inet" or value == "inet6"
+  end },
   count = { "positive integer", function(value)
     return is_integer(value, 1)
   end },

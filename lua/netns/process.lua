@@ -153,8 +153,8 @@ function processes.end_keeper(keeper)
   keeper:close()
 end
 
---- Starts a program. `job` is what core.spawn wants, and `timeout`. In a node of
--- a topology it is one of those that end with it.
+--- Starts a program. `job` is what core.spawn wants, and `timeout`. In a node
+-- of a topology it is one of those that end with it.
 -- @local
 function processes.start(what, NS, job)
   sweep()

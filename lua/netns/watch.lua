@@ -9,9 +9,10 @@ local queue = require "netns.queue"
 
 local watch = {}
 
--- A socket in a namespace that has subscribed to the events of `...`, and the
+--- A socket in a namespace that has subscribed to the events of `...`, and the
 -- descriptor to poll.
-local function listen(NS, what, ...)
+-- @local
+function watch.listen(NS, what, ...)
   local listener, message, errno = core.rtnl(NS, what)
   if not listener then return nil, message, errno end
   local fd
@@ -47,7 +48,8 @@ local function await(wait, look)
     if listener then
       ok, message, errno = core.net_wait(listener, wait.what, left)
     else
-      listener, message, errno = listen(wait.ns, wait.what, wait.events)
+      listener, message, errno =
+        watch.listen(wait.ns, wait.what, wait.events)
       ok = listener
     end
     if not ok then return stop(nil, message, errno) end
@@ -344,7 +346,7 @@ Monitor.__call = queue.iterate
 local function start(self, ns, opts)
   local what = "monitor_links"
   local fd, ok, lists, message, errno
-  self.listener, fd, errno = listen(ns, what, "link", "addr", "route")
+  self.listener, fd, errno = watch.listen(ns, what, "link", "addr", "route")
   if not self.listener then return nil, fd, errno end
   self.query, message, errno = core.rtnl(ns, what)
   if not self.query then return nil, message, errno end

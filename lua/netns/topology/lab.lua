@@ -1,0 +1,228 @@
+--- A lab: a topology that is built, until it is closed.
+-- @classmod netns.topology.lab
+
+local build = require "netns.topology.build"
+local check = require "netns.check"
+local compare = require "netns.topology.compare"
+local core = require "netns.core"
+local eventually = require "netns.topology.eventually"
+local link = require "netns.topology.link"
+local names = require "netns.names"
+local node = require "netns.topology.node"
+local plan = require "netns.topology.plan"
+local processes = require "netns.process"
+local reach = require "netns.topology.reach"
+
+local lab = {}
+
+local Lab = {}
+Lab.__index = Lab
+Lab.__name = "netns.lab"
+
+-- What is behind a lab:
+--   model   with what was changed since by its links
+--   of      the handle of each node of the model, switches too
+--   keeper  of its programs, once there is one
+--   named   the inodes of the namespaces, by their names
+local INSIDE = {} -- a key that nobody else has
+
+-- Programs --------------------------------------------------------------------
+
+-- Takes the names away that are still those of the lab.
+local function unname(inside)
+  for name, inode in pairs(inside.named) do
+    if core.inode(name) == inode then names.delete(name) end
+  end
+  inside.named = {}
+end
+
+-- What the keeper of a lab with names does when its starter has ended without
+-- closing it: the same. Its arguments are pairs of an inode and a name.
+local SCRIPT = [[
+cat
+cd "$1" || exit
+shift
+while [ $# -gt 1 ]; do
+  [ "$(stat -L -c %i "$2" 2>/dev/null)" = "$1" ] && umount -l "$2" && rm -f "$2"
+  shift 2
+done
+]]
+
+local function start_keeper(inside)
+  local argv = { "cat" }
+  if next(inside.named) then
+    argv = { "sh", "-c", SCRIPT, "netns-lab", core.run_dir }
+    for name, inode in pairs(inside.named) do
+      argv[#argv + 1] = ("%.0f"):format(inode)
+      argv[#argv + 1] = name
+    end
+  end
+  local message, errno
+  inside.keeper, message, errno = core.keeper(argv, "lab")
+  if not inside.keeper then return nil, message, errno end
+  return inside.keeper
+end
+
+-- For each program: the keeper is started when the first is.
+local function keep_of(inside)
+  return function() return inside.keeper or start_keeper(inside) end
+end
+
+local function close(inside)
+  if inside.keeper then processes.end_keeper(inside.keeper) end
+  inside.keeper = nil
+  unname(inside)
+  for _, ns in pairs(inside.of) do ns:close() end
+end
+
+-- Building --------------------------------------------------------------------
+
+local function name_all(inside)
+  for _, model in ipairs(inside.model.nodes) do
+    inside.named[model.name] = inside.of[model]:inode()
+  end
+  local named = inside.named
+  build.try("lab", start_keeper(inside))
+  inside.named = {}
+  for _, model in ipairs(inside.model.nodes) do
+    build.try(model.place, core.attach(model.name, inside.of[model])):close()
+    inside.named[model.name] = named[model.name]
+  end
+end
+
+local function build_all(inside)
+  local keep = keep_of(inside)
+  build.namespaces(inside, function(model)
+    local ns, message, errno = core.new()
+    if not ns then return nil, message, errno end
+    return node.make(ns, model, keep)
+  end)
+  if inside.model.named then name_all(inside) end
+  build.network(inside)
+end
+
+--- Builds a model: a lab; or nil, message, errno, and nothing is left.
+-- @local
+function lab.build(model)
+  local inside = { model = model, of = {}, named = {} }
+  local ok, failure = pcall(build_all, inside)
+  if not ok then
+    close(inside)
+    if type(failure) ~= "table" then error(failure, 0) end
+    return nil, ("%s: %s"):format(failure.place, failure.message), failure.errno
+  end
+  local self = { [INSIDE] = inside, nodes = {}, plan = plan.say(model) }
+  for _, of in ipairs(model.nodes) do
+    self.nodes[of.name] = inside.of[of]
+    self[of.name] = inside.of[of]
+  end
+  return setmetatable(self, Lab)
+end
+
+local function open(self, what)
+  local inside = self[INSIDE]
+  if inside.closed then
+    error(("bad lab to '%s' (it is closed)"):format(what), 3)
+  end
+  return inside
+end
+
+--- Takes everything away: programs, names, namespaces, links. Closing twice
+-- does no harm.
+-- @treturn boolean true
+function Lab:close()
+  local inside = self[INSIDE]
+  if not inside.closed then close(inside) end
+  inside.closed = true
+  return true
+end
+
+Lab.__close = Lab.close
+
+function Lab:__tostring()
+  local inside = self[INSIDE]
+  return ("netns.lab (%s)"):format(inside.closed and "closed"
+    or ("%d nodes"):format(#inside.model.nodes))
+end
+
+-- Working in it ---------------------------------------------------------------
+
+local function name_of(value, what)
+  local model = node.model(value)
+  if model then return model.name end
+  if type(value) == "string" then return value end
+  error(("bad argument to '%s' (node or name expected, got %s)")
+    :format(what, type(value)), 3)
+end
+
+local function matches(interface, name)
+  return interface.node.name == name
+    or ("%s:%s"):format(interface.node.name, interface.name) == name
+end
+
+--- The link between two nodes; the first, if there are more and no interface is
+-- said.
+-- @param a a node, its name, or `"client:eth0"`
+-- @param b likewise; a switch has a name, too
+-- @treturn[1] netns.topology.link
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno: ENOENT
+function Lab:link(a, b)
+  local inside = open(self, "link")
+  a, b = name_of(a, "link"), name_of(b, "link")
+  for _, cable in ipairs(inside.model.cables) do
+    local x, y = cable.ends[1], cable.ends[2]
+    if matches(x, a) and matches(y, b) or matches(x, b) and matches(y, a) then
+      return link.of(inside, cable)
+    end
+  end
+  return nil, ("link: there is none between %s and %s"):format(a, b),
+    core.errno.ENOENT
+end
+
+--- Who reaches whom, by an echo request from each host and router to each
+-- other.
+-- @tparam[opt] table opts `family`: `"inet"` (default) or `"inet6"`; `timeout`:
+-- seconds to wait for those that do not answer (1)
+-- @treturn[1] table from the name of each to a table from the name of each
+-- other to the seconds of the round trip, or false; its text is a matrix
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function Lab:reach(opts)
+  local inside = open(self, "reach")
+  opts = check.options("reach", opts,
+    { family = "ip family", timeout = "seconds" })
+  return reach(inside, opts.family or "inet", opts.timeout or 1)
+end
+
+--- What is there against what was asked for, by the description and by changes
+-- of links since.
+-- @treturn[1] {string,...} a difference each, with its place; empty if there is
+-- none
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
+function Lab:diff()
+  return compare.diff(open(self, "diff"))
+end
+
+--- Tries a function until it returns something true, woken by changes of links,
+-- addresses and routes in any of the nodes, and twenty times a second.
+-- @tparam function fn
+-- @tparam[opt=5] number timeout seconds
+-- @return[1] what `fn` returned
+-- @return[2] nil
+-- @treturn[2] string message, with what `fn` said last after nil or false
+-- @treturn[2] integer errno: ETIMEDOUT
+function Lab:eventually(fn, timeout)
+  local inside = open(self, "eventually")
+  check.callable("eventually", fn)
+  if timeout ~= nil then check.seconds("eventually", timeout) end
+  local handles = {}
+  for _, ns in pairs(inside.of) do handles[#handles + 1] = ns end
+  return eventually(handles, fn, timeout or 5)
+end
+
+return lab

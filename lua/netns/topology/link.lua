@@ -1,0 +1,123 @@
+--- A link of a lab, to be changed while it is in use: what `lab:link(a, b)`
+-- gives.
+-- @classmod netns.topology.link
+
+local build = require "netns.topology.build"
+local core = require "netns.core"
+local effects = require "netns.topology.effects"
+local model = require "netns.topology.model"
+
+local link = {}
+
+local Link = {}
+Link.__index = Link
+
+-- Its title in messages.
+local function name_of(cable)
+  local a, b = cable.ends[1], cable.ends[2]
+  return ("%s:%s -- %s:%s"):format(a.node.name, a.name, b.node.name, b.name)
+end
+
+--- The link of a cable.
+-- @local
+function link.of(lab, cable)
+  return setmetatable({ lab = lab, cable = cable }, Link)
+end
+
+function Link:__tostring()
+  return ("netns.link (%s)"):format(name_of(self.cable))
+end
+
+-- The effects with the changes; nil and the mistakes if they are wrong.
+local function merge(self, changes)
+  local reader, merged = { mistakes = {} }, {}
+  for name, value in pairs(self.cable.effects) do merged[name] = value end
+  for name, value in pairs(changes) do
+    if model.EFFECTS[name] then
+      merged[name] = nil
+      if value then merged[name] = model.effect(reader, name, name, value) end
+      if merged[name] == 0 then merged[name] = nil end
+    elseif name ~= "up" then
+      error(("unknown option '%s' to 'set'"):format(tostring(name)), 3)
+    end
+  end
+  model.check_effects(reader, "set", merged)
+  if not reader.mistakes[1] then return merged end
+  table.sort(reader.mistakes)
+  return nil, table.concat(reader.mistakes, "; ")
+end
+
+-- At both ends, or at none.
+local function apply(self, wanted)
+  local had = next(self.cable.effects) ~= nil
+  for i, interface in ipairs(self.cable.ends) do
+    local ok, message, errno = effects.apply(self.lab.of[interface.node],
+      interface.name, wanted, had)
+    if not ok then
+      local first = i == 2 and self.cable.ends[1]
+      if first then
+        effects.apply(self.lab.of[first.node], first.name, self.cable.effects,
+          next(wanted) ~= nil)
+      end
+      return nil, message, errno
+    end
+  end
+  self.cable.effects = wanted
+  return true
+end
+
+-- With a link its routes go, and its IPv6 addresses: so they are added again.
+local function raise(self)
+  for _, interface in ipairs(self.cable.ends) do
+    build.raise(self.lab.of[interface.node], interface)
+  end
+  for _, interface in ipairs(self.cable.ends) do
+    build.add_routes(self.lab.of[interface.node], interface)
+    build.settle(self.lab.of[interface.node], interface.node, { interface })
+  end
+  self.cable.down = nil
+end
+
+local function lower(self)
+  for _, interface in ipairs(self.cable.ends) do
+    build.try(interface.path, self.lab.of[interface.node]:link_set(
+      interface.name, { up = false }))
+  end
+  self.cable.down = true
+end
+
+--- Changes a link, in both directions at once, and leaves what is not said as
+-- it is. A link that is taken up again has its addresses and routes of the
+-- description back.
+-- @tparam table changes `up`: a boolean; `delay`, `jitter`, `loss`,
+-- `duplicate`, `corrupt`, `reorder`, `rate`, `limit`: as in the description of
+-- a link, or false for none
+-- @treturn[1] boolean true
+-- @return[2] nil, and the link is as it was, if it is a value or the queue that
+-- is refused
+-- @treturn[2] string message
+-- @treturn[2] integer errno: EINVAL for a value; EOPNOTSUPP for a queue (netem)
+-- that the kernel lacks
+function Link:set(changes)
+  if type(changes) ~= "table" then
+    error(("bad argument 'changes' to 'set' (table expected, got %s)")
+      :format(type(changes)), 2)
+  elseif changes.up ~= nil and type(changes.up) ~= "boolean" then
+    error(("bad option 'up' to 'set' (boolean expected, got %s)")
+      :format(type(changes.up)), 2)
+  end
+  local title = "set " .. name_of(self.cable)
+  local merged, mistakes = merge(self, changes)
+  if not merged then
+    return nil, ("%s: %s"):format(title, mistakes), core.errno.EINVAL
+  end
+  local ok, message, errno = apply(self, merged)
+  if not ok then return nil, ("%s: %s"):format(title, message), errno end
+  if changes.up == nil then return true end
+  local fine, failure = pcall(changes.up and raise or lower, self)
+  if fine then return true end
+  if type(failure) ~= "table" then error(failure, 0) end
+  return nil, ("%s: %s"):format(title, failure.message), failure.errno
+end
+
+return link
