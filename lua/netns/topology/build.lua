@@ -75,15 +75,12 @@ local function add_routes(ns, interface)
   end
 end
 
-local NODAD = { nodad = true }
-
 --- Gives an interface its addresses, and has it up, with the routes that leave
 -- by it. What is there already stays.
 function build.raise(ns, interface)
   for _, address in ipairs(interface.addresses) do
-    local ok, message, errno = ns:addr_add(interface.name,
-      ip.text(address.bytes, address.length),
-      address.family == "inet6" and NODAD or nil)
+    local ok, message, errno =
+      ns:addr_add(interface.name, ip.text(address.bytes, address.length))
     if errno ~= core.errno.EEXIST then
       try(address.path, ok, message, errno)
     end
@@ -96,8 +93,9 @@ build.add_routes = add_routes
 local RUNNING = { up = true, running = true, timeout = PATIENCE }
 
 --- Returns when the links of a node and their addresses can be used: the kernel
--- is not done with either when it has answered. Only those that are not ready
--- are waited for.
+-- is not done with either when it has answered. (An IPv6 address is heard when
+-- it is not tentative any more; one of "nodad" never is, and nobody knows when.)
+-- Only those that are not ready are waited for.
 function build.settle(ns, node, interfaces)
   local running, tentative = {}, {}
   for _, link in ipairs(try(node.place, links.links(ns))) do

@@ -13,9 +13,9 @@ local BATCH = 300
 local Matrix = {}
 
 function Matrix:__tostring()
-  local list, width = order.names(self), 0
+  local list, width = order.names(self), #"yes"
   for _, name in ipairs(list) do width = math.max(width, #name) end
-  local function cell(text) return (" %" .. width + 1 .. "s"):format(text) end
+  local function cell(text) return ("%" .. width + 1 .. "s"):format(text) end
   local lines = { cell "" }
   for _, to in ipairs(list) do lines[1] = lines[1] .. cell(to) end
   for _, from in ipairs(list) do

@@ -58,9 +58,8 @@ local function configure(say, node)
   say("ip -n %s link set dev lo up", node.name)
   for _, interface in ipairs(node.interfaces) do
     for _, address in ipairs(interface.addresses) do
-      say("ip -n %s address add %s dev %s%s", node.name,
-        ip.text(address.bytes, address.length), quote(interface.name),
-        address.family == "inet6" and " nodad" or "")
+      say("ip -n %s address add %s dev %s", node.name,
+        ip.text(address.bytes, address.length), quote(interface.name))
     end
     say("ip -n %s link set dev %s up", node.name, quote(interface.name))
   end

@@ -10,7 +10,7 @@ local ALL = {
   { "net.ipv6.conf.all.forwarding", host = "0", router = "1" },
   { "net.ipv6.conf.all.disable_ipv6", host = "0", switch = "1" },
   { "net.ipv6.conf.default.disable_ipv6", host = "0", switch = "1" },
-  -- nobody else is on the links, so no address has to be tried first
+  -- nobody else is on the links: no duplicate address has to be looked for
   { "net.ipv6.conf.default.accept_dad", host = "0" },
 }
 
