@@ -228,21 +228,14 @@ static double now(void) {
   return seconds(&time);
 }
 
-/* A socket gives the errno of an earlier request to whoever calls next, once:
-   that one is read from the error queue. What is the matter with this request
-   is said again. Want of room is never another's. */
+/* A raw socket does not tell here of an earlier request's error. */
 static int send_packet(const nn_icmp *icmp, int family, const address *to,
                        double *time) {
   const socklen_t len = family == V4 ? sizeof to->v4 : sizeof to->v6;
-  for (int n = 0; n < 3; n++) {
-    *time = now();
-    if (sendto(icmp->fds[family], icmp->packet, icmp->size, 0, &to->any, len) >=
-        0)
-      return 0;
-    if (errno == EAGAIN || errno == ENOBUFS)
-      break;
-  }
-  return errno;
+  *time = now();
+  ssize_t sent =
+      sendto(icmp->fds[family], icmp->packet, icmp->size, 0, &to->any, len);
+  return sent < 0 ? errno : 0;
 }
 
 /* The text of an address, without its link; NULL if it is of neither family. */
