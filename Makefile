@@ -3,6 +3,7 @@
 #   make                 build/5.4/netns.so
 #   make run             install what is missing, build, and show what it does
 #   make test            install what is missing, build, and run the specs
+#   make test-all        the same with Lua 5.4, 5.3, 5.2, 5.1 and LuaJIT
 #   make test-vm         the same on another kernel, in a machine that qemu
 #                        emulates; KERNEL=6.1
 #   make lint            luacheck, cppcheck, clang-tidy, luarocks lint
@@ -15,7 +16,8 @@
 #   make install         PREFIX=/usr/local DESTDIR=
 #   make clean
 #
-# LUA=5.4 chooses the Lua to build for, SPEC=spec/exec_spec.lua what to run.
+# LUA=5.4 chooses the Lua to build for (5.1 to 5.4, or luajit), and
+# SPEC=spec/exec_spec.lua what to run.
 
 LUA     ?= 5.4
 CC      ?= cc
@@ -25,6 +27,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 BUILD   ?= build/$(LUA)
 
+luas     = 5.4 5.3 5.2 5.1 luajit
 # LuaJIT looks where Lua 5.1 does.
 lua      = $(if $(filter luajit,$(LUA)),luajit,lua$(LUA))
 version  = $(if $(filter luajit,$(LUA)),5.1,$(LUA))
@@ -63,20 +66,24 @@ $(BUILD)/host: spec/host.c csrc/compat.h Makefile
 	  $(shell pkg-config --libs $(lua))
 
 run:
-	@.ci/packages build
+	@.ci/packages build lua-$(LUA)
 	@$(MAKE) --no-print-directory all
 	@$(paths) $(lua) examples/tour.lua
 
 test:
-	@.ci/packages build test $(group)
+	@.ci/packages build test lua-$(LUA)
 	@$(MAKE) --no-print-directory all $(BUILD)/host
 	NETNS_BUILD=$(BUILD) spec/isolated $(lua) /usr/bin/busted $(BUSTED) $(SPEC)
 
+# The libraries first, since a spec tries each in each Lua.
 test-all:
-	@status=0; for lua in 5.4 5.3 5.2 5.1 luajit; do \
-	  if $(MAKE) --no-print-directory test LUA=$$lua; \
-	  then echo "== $$lua passed"; else echo "== $$lua failed"; status=1; fi; \
-	done; exit $$status
+	@.ci/packages build test $(luas:%=lua-%)
+	@for lua in $(luas); do \
+	  $(MAKE) --no-print-directory -s LUA=$$lua all || exit; done
+	@said=; for lua in $(luas); do echo "== Lua $$lua"; \
+	  if $(MAKE) --no-print-directory -s test LUA=$$lua; \
+	  then said="$$said, $$lua passes"; else said="$$said, $$lua FAILS"; fi; \
+	done; echo "Lua: $${said#, }"; case $$said in *FAILS*) exit 1;; esac
 
 # The usual kernel of a distribution is of the version that is wanted, or not.
 test-vm:
@@ -94,7 +101,7 @@ lint:
 	  --enable=warning,performance,portability --library=posix,gnu \
 	  --suppress=missingInclude csrc
 	clang-tidy --quiet $(sources) -- $(cflags) 2>/dev/null
-	luarocks --lua-version $(LUA) lint netns-scm-1.rockspec
+	luarocks --lua-version $(version) lint netns-scm-1.rockspec
 
 # The sanitizers want their runtime in the program from the start: a host of
 # our own is it. Its leaks at exit count.
@@ -148,5 +155,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help run test test-vm lint asan valgrind fuzz bench doc install \
-  clean
+.PHONY: all help run test test-all test-vm lint asan valgrind fuzz bench doc \
+  install clean

@@ -372,7 +372,10 @@ end
 -- the number of its end.
 local function lines_of(file)
   local number = 0
-  local function read() return file:read "*L" end
+  local function read()
+    local line = file:read "*l"
+    return line and line .. "\n" -- as getline(3) has it, but for the last
+  end
   return function()
     local whole = ""
     for line in read do

@@ -130,7 +130,8 @@ local function statuses_script(threads, options)
   return (alone and leftovers or "")
     .. ("local COUNT, ROUNDS = %d, %d\n"):format(alone and 60 or 25, 4)
     .. ("local LOST, REAPED, AUTOMATIC = %s, %s, %s\n")
-      :format(options.lost or "nil", options.reaped, options.automatic)
+      :format(options.lost or "nil", tostring(options.reaped),
+        tostring(options.automatic))
     .. "do\n" .. statuses .. "\nend\n"
     .. (alone and [[
       collectgarbage()

@@ -349,8 +349,10 @@ describe("monitor", function()
 
   it("closes twice, and with the loop that uses it", function()
     local fds = #core.readdir "/proc/self/fd"
-    for _ in netns.monitor { timeout = 0 } do break end -- luacheck: ignore
-    assert.equal(fds, #core.readdir "/proc/self/fd")
+    if t.version >= 5.4 then
+      for _ in netns.monitor { timeout = 0 } do break end -- luacheck: ignore
+      assert.equal(fds, #core.readdir "/proc/self/fd")
+    end
     local mon = assert(netns.monitor())
     assert.is_true(mon:close())
     assert.is_true(mon:close())

@@ -40,8 +40,9 @@ end
 -- does not tell everywhere.
 function support.sh(command, ...)
   -- one shell for the command, and one that would tell of what is killed
-  local pipe = assert(io.popen(("exec 2>/dev/null; sh -c %s 2>&1; echo \"[$?]\"")
-    :format(support.quote(command:format(...)))))
+  local shells = "exec 2>/dev/null; sh -c %s 2>&1; echo \"[$?]\""
+  local pipe = assert(io.popen(shells:format(
+    support.quote(command:format(...)))))
   local output, code = pipe:read "*a":match "^(.*)%[(%d+)%]\n$"
   pipe:close()
   return (output:gsub("\n$", "")), tonumber(code)

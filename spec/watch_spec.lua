@@ -754,8 +754,10 @@ describe("monitor_links", function()
 
   it("closes twice, and with the loop that uses it", function()
     local fds = #core.readdir "/proc/self/fd"
-    for _ in ns:monitor_links { existing = true } do break end -- luacheck: ignore
-    assert.equal(fds, #core.readdir "/proc/self/fd")
+    if t.version >= 5.4 then
+      for _ in ns:monitor_links { existing = true } do break end -- luacheck: ignore
+      assert.equal(fds, #core.readdir "/proc/self/fd")
+    end
     assert.is_true(mon:close())
     assert.is_true(mon:close())
     assert.error_matches(function() mon:read(0) end, "monitor is closed")

@@ -5,6 +5,12 @@
 -- Wherever a namespace is expected (`NS`), a handle, a name, a path (a string
 -- with a slash) or a process id will do. After any call the calling thread is
 -- in the network and mount namespace where it was.
+--
+-- Lua 5.1 to 5.4 and LuaJIT. What `<close>`, and the generic `for`, close by
+-- themselves in Lua 5.4 is closed by `:close()` elsewhere. Before Lua 5.3
+-- numbers are doubles: an integer of 64 bits (a cookie, a counter) that one
+-- cannot hold, beyond 2^53, is then a string of its decimal digits, so that it
+-- never becomes equal to another.
 -- @module netns
 
 local core = require "netns.core"
