@@ -129,6 +129,7 @@ static void hold_keys(terminal_keys *keys) {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGQUIT);
+  sigaddset(&set, SIGTTOU); /* for take_terminal() */
   pthread_sigmask(SIG_BLOCK, &set, &keys->old);
   sigemptyset(&keys->set);
   for (int key = SIGINT; key <= SIGQUIT; key++)
@@ -137,10 +138,23 @@ static void hold_keys(terminal_keys *keys) {
   keys->held = true;
 }
 
+/* A shell has given the terminal to a process group of its own, and cannot give
+   it back from another PID namespace, as that of a topology, nor when it was
+   killed. A group that is there is left alone: that of the host's own shell. */
+static void take_terminal(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    pid_t group = tcgetpgrp(fd);
+    if (group > 0 && kill(-group, 0) != 0 && errno == ESRCH)
+      tcsetpgrp(fd, getpgrp());
+  }
+}
+
 static void release_keys(terminal_keys *keys, const nn_process *process) {
   const struct timespec now = {0, 0};
   if (!keys->held)
     return;
+  if (process != NULL)
+    take_terminal();
   bool died = process != NULL && !process->exited &&
               (process->code == SIGINT || process->code == SIGQUIT);
   if (process != NULL && !died)

@@ -129,6 +129,33 @@ describe("in a terminal #novalgrind", function()
     terminal:shows "\nended:%s+nil%s+exit%s+5\nstatus 0\nouter>$"
   end)
 
+  -- neither can give the terminal back to the host's process group
+  for who, shell in pairs {
+    ["a shell in a lab"] = [[
+      local lab = assert(require "netns.topology".build { links = { "a -- b" } })
+      ns = lab.a]],
+    ["a shell that is killed"] = "",
+  } do
+    test(who .. " leaves the terminal to the host", function(terminal)
+      terminal:run(shell .. [[
+
+        print("ended:", ns:exec { "env", "PS1=inner>", "bash", "--norc",
+          "--noprofile" })
+        io.write "say> "
+        print("heard", io.read())
+      ]])
+      terminal:shows "inner>$"
+      terminal:type "sh -c 'echo front; exec sleep 1000'"
+      terminal:shows "\nfront$"
+      terminal:keys "C-z"
+      terminal:shows "Stopped.*inner>$"
+      terminal:type "kill -9 %1; exit; kill -9 $$; exit"
+      terminal:shows "ended:.*say>$"
+      terminal:type "hello"
+      terminal:shows "\nheard%s+hello\nstatus 0\nouter>$"
+    end)
+  end
+
   test("a program sees the size of the window, and its changes",
     function(terminal)
       terminal:run [[
