@@ -52,7 +52,7 @@ local function collect(ns, filter, protocols, families)
   return found
 end
 
---- The sockets of a namespace: `ss -N NAME --tcp --udp --raw --all --numeric`.
+--- The sockets of a namespace: `ss -N NAME -tuwan`.
 -- The processes that have them need not be in it. It needs no privilege, once
 -- the handle has been used for it. What changes meanwhile may be missing, or be
 -- told twice, as with ss.
