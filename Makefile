@@ -73,7 +73,7 @@ run:
 test:
 	@.ci/packages build test lua-$(LUA)
 	@$(MAKE) --no-print-directory all $(BUILD)/host
-	NETNS_BUILD=$(BUILD) spec/isolated $(lua) /usr/bin/busted $(BUSTED) $(SPEC)
+	NETNS_BUILD=$(BUILD) spec/isolated $(lua) /usr/bin/busted $(SPEC)
 
 # The libraries first, since a spec tries each in each Lua.
 test-all:

@@ -372,9 +372,13 @@ end
 -- the number of its end.
 local function lines_of(file)
   local number = 0
-  local function read()
-    local line = file:read "*l"
-    return line and line .. "\n" -- as getline(3) has it, but for the last
+  local function read() -- with its end, for which Lua 5.1 has no format
+    local chars = {}
+    repeat
+      local char = file:read(1)
+      chars[#chars + 1] = char
+    until not char or char == "\n"
+    return chars[1] and table.concat(chars)
   end
   return function()
     local whole = ""

@@ -194,7 +194,9 @@ describe("in a terminal #novalgrind", function()
         print("ended:", sh "trap 'exit 6' QUIT; echo ready; read x")
       ]]):format(plain))
       terminal:shows "\n>$"
-      terminal:type "io.write('loop' .. 'ing\\n') while true do end"
+      -- (no hook gets into a loop that LuaJIT has compiled)
+      terminal:type("if jit then jit.off() end "
+        .. "io.write('loop' .. 'ing\\n') while true do end")
       terminal:shows "\nlooping$"
       terminal:keys "C-c"
       terminal:shows "interrupted!.*\n>$"
