@@ -41,11 +41,12 @@ local function port(node, interface)
   return ""
 end
 
+local solid = 'shape=box3d style=filled fillcolor="#e6e6e6" fontsize=12'
+
 local function node_line(node)
   local name = quoted(node.name)
   if node.kind == "switch" then
-    return ('  %s [shape=box3d style=filled fillcolor="#e6e6e6" fontsize=12];\n')
-      :format(name)
+    return ("  %s [%s];\n"):format(name, solid)
   end
   local rows = {
     ('      <TR><TD><FONT POINT-SIZE="12"><B>%s</B></FONT></TD></TR>\n')

@@ -11,6 +11,9 @@ local abs, max, min, sqrt = math.abs, math.max, math.min, math.sqrt
 
 local ASPECT = 1.5 -- labels are broad, so edges that lie need more room
 local GAP = 24     -- between nodes
+-- What is taken twice, in square pixels, that is rather borne than that all
+-- becomes twice as large.
+local SIZE_MATTERS = 300
 
 -- What one of the nodes on rings is, with the trees that hang on it.
 local function hub(graph, index, is_core, edges_of)
@@ -35,38 +38,60 @@ local function unit_positions(hubs, by_index)
   for i, it in ipairs(hubs) do it.unit_x, it.unit_y = x[i], y[i] end
 end
 
--- How far from level the neighbour is that a tree to this side comes nearest.
+-- How far from level the neighbour is that a tree to this side comes nearest,
+-- and how many links there are to it.
 local function clearance(it, by_index, side)
-  local least = 1
+  local least, count = 1, 0
   for _, way in ipairs(it.neighbours) do
     local other = by_index[way[1]]
     local dx = (other.unit_x - it.unit_x) * ASPECT * side
     local dy = other.unit_y - it.unit_y
     local length = max(sqrt(dx * dx + dy * dy), 1e-6)
-    least = min(least, 1 - dx / length)
+    if 1 - dx / length < least then
+      least, count = 1 - dx / length, #way[2]
+    end
   end
-  return least
+  return least, count
 end
 
 -- Trees grow to where there is room, which is mostly away from the middle.
 local function choose_side(it, by_index)
-  local more = clearance(it, by_index, 1) - clearance(it, by_index, -1)
-  if abs(more) < 0.02 then more = it.unit_x end
+  local right, to_right = clearance(it, by_index, 1)
+  local left, to_left = clearance(it, by_index, -1)
+  local more = right - left
+  if abs(more) < 0.02 then more = to_left - to_right end
+  if more == 0 then more = it.unit_x end
   it.side = more < -1e-6 and -1 or 1
+  local lines = it.side == 1 and to_right or to_left
+  it.in_the_way = (it.side == 1 and right or left) < 0.03 and lines or 0
 end
 
-local function measure(graph, it, edges_of)
+-- A tree where a neighbour is on a level comes above or below its links.
+local function shift_of(it, height, by_index)
+  if it.in_the_way == 0 then return 0 end
+  local below = 0
+  for _, way in ipairs(it.neighbours) do
+    below = below + by_index[way[1]].unit_y - it.unit_y
+  end
+  local shift = height / 2 + 4 + it.in_the_way * 22
+  return below < -1e-6 and shift or -shift
+end
+
+local function measure(graph, it, edges_of, by_index)
   local node = it.node
   it.left, it.right = node.w / 2 + GAP, node.w / 2 + GAP
   it.up, it.down = node.h / 2 + GAP, node.h / 2 + GAP
-  it.hanging = {}
+  it.hanging, it.shift = {}, 0
   if #it.children == 0 then return end
   node.x, node.y = 0, 0
-  local height, order =
+  local height =
     tree.hang(graph, it.index, it.children, edges_of, it.side)
-  it.hanging = order
-  it.up, it.down = max(it.up, height / 2 + 8), max(it.down, height / 2 + 8)
-  for _, index in ipairs(order) do
+  it.shift = shift_of(it, height, by_index)
+  height, it.hanging =
+    tree.hang(graph, it.index, it.children, edges_of, it.side, it.shift)
+  it.up = max(it.up, height / 2 - it.shift + 8)
+  it.down = max(it.down, height / 2 + it.shift + 8)
+  for _, index in ipairs(it.hanging) do
     local other = graph.nodes[index]
     it.left = max(it.left, other.w / 2 - other.x + GAP)
     it.right = max(it.right, other.w / 2 + other.x + GAP)
@@ -238,7 +263,7 @@ local function try(graph, hubs, between, edges_of)
   for _, it in ipairs(hubs) do
     it.node.x, it.node.y = it.x, it.y
     if #it.children > 0 then
-      tree.hang(graph, it.index, it.children, edges_of, it.side)
+      tree.hang(graph, it.index, it.children, edges_of, it.side, it.shift)
     end
   end
   local obstacles = obstacles_of(graph, hubs)
@@ -247,7 +272,7 @@ local function try(graph, hubs, between, edges_of)
     crossed = crossed + route(it, obstacles)
     edges[i] = it.edge
   end
-  return labels.place(edges, obstacles) + crossed
+  return labels.place(edges, obstacles) + crossed * 40
 end
 
 --- Lays out a component whose nodes on rings are `core`, in order.
@@ -263,20 +288,21 @@ return function(graph, core, is_core, edges_of)
     or by_distance(hubs, by_index)
   for _, it in ipairs(hubs) do
     choose_side(it, by_index)
-    measure(graph, it, edges_of)
+    measure(graph, it, edges_of, by_index)
     it.hung_edges = hung_edges(it, edges_of)
   end
   local between = edges_between(hubs, by_index)
   local scale = columns and 1 or first_scale(between)
   local tries = max(1, min(14, math.floor(600 / #between)))
-  local best, least = scale, math.huge
+  local best, least, growth = 1, math.huge, 1
   for _ = 1, tries do
-    place(scale)
+    place(scale * growth)
     local bad = try(graph, hubs, between, edges_of)
-    if bad < least then best, least = scale, bad end
     if bad == 0 or tries == 1 then return end
-    scale = scale * 1.1
+    bad = bad + SIZE_MATTERS * growth * growth
+    if bad < least then best, least = growth, bad end
+    growth = growth * 1.1
   end
-  place(best)
+  place(scale * best)
   try(graph, hubs, between, edges_of)
 end

@@ -50,8 +50,8 @@ local function fan(rise)
   return math.min(130, 24 + rise * 0.3)
 end
 
-local function spread(branch, branches)
-  local widest, top = 0, -branch.inner / 2
+local function spread(branch, branches, rise)
+  local widest, top = 0, rise - branch.inner / 2
   for _, child in ipairs(branch.children) do
     local below = branches[child]
     local middle = top + below.height / 2
@@ -63,10 +63,10 @@ local function spread(branch, branches)
 end
 
 -- Nodes of one depth stand in one column: where its lines and nodes begin.
-local function columns(root, order, branches)
+local function columns(root, order, branches, shift)
   local list = {}
   local function note(depth, branch)
-    local rise = spread(branch, branches)
+    local rise = spread(branch, branches, branch == root and shift or 0)
     local column = list[depth] or { fan = 0, length = 0, node = 0, turn = 0 }
     list[depth] = column
     column.fan = max(column.fan, rise < 1 and PAD or fan(rise))
@@ -142,10 +142,11 @@ local function draw_edges(branch, parent, column, side)
   end
 end
 
-local function place(root, order, branches, side)
-  local list = columns(root, order, branches)
+local function place(root, order, branches, side, shift)
+  local list = columns(root, order, branches, shift)
   local function below(branch)
     local top = branch.node.y - branch.inner / 2
+    if branch == root then top = top + shift end
     local column = list[branch.depth + 1]
     for _, child in ipairs(branch.children) do
       local next_branch = branches[child]
@@ -186,13 +187,14 @@ local function grow(graph, from, children, edges_of)
 end
 
 --- Lays out what hangs on a node by `children`, an array of { node, edges }, to
--- one side (-1 or 1) of it; its own place must be known. Returns the height.
-function tree.hang(graph, index, children, edges_of, side)
+-- one side (-1 or 1) of it, and lower by `shift`; its own place must be known.
+-- Returns the height, and the nodes.
+function tree.hang(graph, index, children, edges_of, side, shift)
   local branches, order = grow(graph, index, children, edges_of)
   local root = { node = graph.nodes[index], children = {} }
   for i, child in ipairs(children) do root.children[i] = child[1] end
   measure(root, order, branches)
-  place(root, order, branches, side)
+  place(root, order, branches, side, shift or 0)
   return root.inner, order
 end
 
