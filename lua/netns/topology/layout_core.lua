@@ -13,7 +13,7 @@ local ASPECT = 1.5 -- labels are broad, so edges that lie need more room
 local GAP = 24     -- between nodes
 -- What is taken twice, in square pixels, that is rather borne than that all
 -- becomes twice as large.
-local SIZE_MATTERS = 300
+local SIZE_MATTERS = 12
 
 -- What one of the nodes on rings is, with the trees that hang on it.
 local function hub(graph, index, is_core, edges_of)
@@ -98,16 +98,20 @@ local function measure(graph, it, edges_of, by_index)
   end
 end
 
--- The edges between the hubs, each once, with its place among parallel ones.
+-- The edges between the hubs, each once, with its place among parallel ones;
+-- the first of these knows all of them.
 local function edges_between(hubs, by_index)
   local list = {}
   for _, it in ipairs(hubs) do
     for _, way in ipairs(it.neighbours) do
       if it.number < by_index[way[1]].number then
+        local parallel = {}
         for k, edge in ipairs(way[2]) do
-          list[#list + 1] = { edge = edge, from = it, to = by_index[way[1]],
-            bend = (k - (#way[2] + 1) / 2) * 2 }
+          parallel[k] = { edge = edge, from = it, to = by_index[way[1]],
+            bend = k - (#way[2] + 1) / 2 }
+          list[#list + 1] = parallel[k]
         end
+        parallel[1].parallel = parallel
       end
     end
   end
@@ -192,8 +196,6 @@ local function crossings(path, obstacles, from, to)
   return count
 end
 
-local ASIDE = { 45, -45, 90, -90, 150, -150 }
-
 -- The same path from its other end; it is a line or one curve.
 local function reversed(path)
   local start, segment = path[1], path[2]
@@ -205,21 +207,37 @@ local function reversed(path)
   return { { segment[#segment - 1], segment[#segment] }, back }
 end
 
+local function distance_of(parallel)
+  local height = 0
+  for _, it in ipairs(parallel) do
+    local edge = it.edge
+    height = max(height, edge.tail.h, edge.middle.h, edge.head.h)
+  end
+  return height + 16
+end
+
+local ASIDE = { 0, 45, -45, 90, -90, 150, -150 }
+
 -- Straight where it can be: parallel edges bend, and those around obstacles.
 -- Returns how many points are in them all the same.
-local function route(it, obstacles)
-  local edge, from, to = it.edge, it.from, it.to
-  local height = max(edge.tail.h, edge.middle.h, edge.head.h)
-  local offset = it.bend * (height / 2 + 8)
-  local path = line(from, to, offset)
-  local least = crossings(path, obstacles, from, to)
+local function route(parallel, obstacles)
+  local distance = distance_of(parallel)
+  local least
   for _, aside in ipairs(ASIDE) do
+    local paths, count = {}, 0
+    for k, it in ipairs(parallel) do
+      paths[k] = line(it.from, it.to, it.bend * distance + aside)
+      count = count + crossings(paths[k], obstacles, it.from, it.to)
+    end
+    if not least or count < least then
+      least = count
+      for k, it in ipairs(parallel) do
+        it.edge.path = it.edge.a == it.from.index and paths[k]
+          or reversed(paths[k]) -- paths begin at a
+      end
+    end
     if least == 0 then break end
-    local other = line(from, to, offset + aside)
-    local count = crossings(other, obstacles, from, to)
-    if count < least then path, least = other, count end
   end
-  edge.path = edge.a == from.index and path or reversed(path) -- they begin at a
   return least
 end
 
@@ -269,10 +287,10 @@ local function try(graph, hubs, between, edges_of)
   local obstacles = obstacles_of(graph, hubs)
   local edges, crossed = {}, 0
   for i, it in ipairs(between) do
-    crossed = crossed + route(it, obstacles)
+    if it.parallel then crossed = crossed + route(it.parallel, obstacles) end
     edges[i] = it.edge
   end
-  return labels.place(edges, obstacles) + crossed * 40
+  return labels.place(edges, obstacles) + crossed * 8
 end
 
 --- Lays out a component whose nodes on rings are `core`, in order.
