@@ -161,6 +161,11 @@ plan_of("parts", nil, function(p)
   p.link("r9", "r7", impaired)
   p.plan.nodes.alone = { lo = { "192.0.2.1/32" } }
 end)
+plan_of("a ring with large trees", nil, function(p)
+  for i = 1, 4 do p.link(n("r", i), n("r", i % 4 + 1), impaired) end
+  for i = 1, 4 do p.link(n("r", i), n("r", i + 4)) end
+  for i = 1, 24 do p.link(n("r", i % 4 + 5), n("h", i)) end
+end)
 plan_of("nothing", nil, function() end)
 for seed = 1, 12 do
   plans[#plans + 1] = { "at random " .. n("", seed),
@@ -426,6 +431,26 @@ describe("A picture in SVG", function()
       end
     end)
   end
+
+  it("has what a link does between the labels of its ends", function()
+    local found = 0
+    for i = 1, 7 do
+      local boxes = rectangles(svg(plans[i][2]))
+      for k = 3, #boxes do
+        local tail, head, middle = boxes[k - 2], boxes[k - 1], boxes[k]
+        if middle.class == "middle" and tail.class == "paper"
+          and head.class == "paper" then
+          local function way(from, to, side)
+            return to[side] + to[side + 2] - from[side] - from[side + 2]
+          end
+          found = found + 1
+          assert(way(tail, middle, 1) * way(middle, head, 1)
+            + way(tail, middle, 2) * way(middle, head, 2) > 0, plans[i][1])
+        end
+      end
+    end
+    assert.same(1 + 9 + 29 + 8, found)
+  end)
 
   it("has a chain in one line, from left to right", function()
     local boxes = rectangles(svg(plans[2][2]))
