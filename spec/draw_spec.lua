@@ -1,3 +1,4 @@
+local boxes = require "netns.topology.layout_boxes"
 local dot = require "netns.topology.dot"
 local format = require "netns.topology.format"
 local mermaid = require "netns.topology.mermaid"
@@ -165,6 +166,10 @@ plan_of("a ring with large trees", nil, function(p)
   for i = 1, 4 do p.link(n("r", i), n("r", i % 4 + 1), impaired) end
   for i = 1, 4 do p.link(n("r", i), n("r", i + 4)) end
   for i = 1, 24 do p.link(n("r", i % 4 + 5), n("h", i)) end
+end)
+plan_of("a ring with two hosts each", nil, function(p)
+  for i = 1, 10 do p.link(n("r", i), n("r", i % 10 + 1)) end
+  for i = 1, 20 do p.link(n("r", i % 10 + 1), n(("host-"):rep(5), i)) end
 end)
 plan_of("nothing", nil, function() end)
 for seed = 1, 12 do
@@ -483,6 +488,43 @@ describe("A picture in SVG", function()
     p.lan("lan", names("h", 1000))
     svg(p.plan)
     assert(os.clock() - start < 20 * slow)
+  end)
+end)
+
+describe("Boxes on one another", function()
+  t.guard(before_each, after_each)
+
+  local function thing(x, y, w, h)
+    return { x = x, y = y, left = w / 2, right = w / 2, up = h / 2,
+      down = h / 2 }
+  end
+
+  local function none_shared(things)
+    for i, a in ipairs(things) do
+      for j = i + 1, #things do
+        local b = things[j]
+        assert(math.abs(a.x - b.x) > a.right + b.left - 0.1
+          or math.abs(a.y - b.y) > a.down + b.up - 0.1)
+      end
+    end
+  end
+
+  it("come apart, and the others stay", function()
+    local things = { thing(0, 0, 40, 20), thing(5, 15, 40, 20),
+      thing(300, 0, 40, 20) }
+    boxes.separate(things)
+    none_shared(things)
+    assert.same({ 0, 5, 300, 0 },
+      { things[1].x, things[2].x, things[3].x, things[3].y })
+  end)
+
+  it("come apart however many they are", function()
+    local things = {}
+    for i = 1, 60 do
+      things[i] = thing(i % 7, i % 11, 30 + i % 5 * 20, 20 + i % 3 * 30)
+    end
+    boxes.separate(things)
+    none_shared(things)
   end)
 end)
 
