@@ -486,10 +486,14 @@ describe("A picture in SVG", function()
   end)
 
   it("is soon there, also of a thousand nodes #novalgrind", function()
+    local least = math.huge
+    for _ = 1, 3 do -- others may be at work
+      local start = os.clock()
+      svg(random_plan(5, 30, 30))
+      least = math.min(least, os.clock() - start)
+    end
+    assert(least < 0.3 * slow)
     local start = os.clock()
-    svg(random_plan(5, 30, 30))
-    assert(os.clock() - start < 0.3 * slow)
-    start = os.clock()
     svg(random_plan(7, 1000, 400))
     local p = planner()
     p.lan("lan", names("h", 1000))

@@ -311,7 +311,7 @@ return function(graph, core, is_core, edges_of)
   end
   local between = edges_between(hubs, by_index)
   local scale = columns and 1 or first_scale(between)
-  local tries = max(1, min(14, math.floor(600 / #between)))
+  local tries = max(1, min(10, math.floor(450 / #between)))
   local best, least, growth = 1, math.huge, 1
   for _ = 1, tries do
     place(scale * growth)
@@ -319,7 +319,7 @@ return function(graph, core, is_core, edges_of)
     if bad == 0 or tries == 1 then return end
     bad = bad + SIZE_MATTERS * growth * growth
     if bad < least then best, least = growth, bad end
-    growth = growth * 1.1
+    growth = growth * 1.15
   end
   place(scale * best)
   try(graph, hubs, between, edges_of)
