@@ -42,6 +42,11 @@ cflags   = -std=c11 -D_GNU_SOURCE $(warnings) -fvisibility=hidden -fPIC \
            $(packages) $(CFLAGS)
 libs     = $(shell pkg-config --libs libnl-3.0)
 
+# The specs that an ordinary user runs once more, after netns.rootless().
+rootless = spec/handle_spec.lua spec/names_spec.lua
+as_user  = $(if $(SPEC),$(filter $(rootless),$(SPEC)),$(rootless))
+user     = setpriv --reuid 65534 --regid 65534 --clear-groups
+
 sources  = $(wildcard csrc/*.c)
 headers  = $(wildcard csrc/*.h)
 objects  = $(sources:csrc/%.c=$(BUILD)/%.o)
@@ -73,7 +78,12 @@ run:
 test:
 	@.ci/packages build test lua-$(LUA)
 	@$(MAKE) --no-print-directory all $(BUILD)/host
-	NETNS_BUILD=$(BUILD) spec/isolated $(lua) /usr/bin/busted $(SPEC)
+	NETNS_BUILD=$(BUILD) spec/isolated spec/readable \
+	  $(lua) /usr/bin/busted $(SPEC)
+ifneq ($(as_user),)
+	NETNS_BUILD=$(BUILD) spec/isolated spec/readable $(user) \
+	  $(lua) /usr/bin/busted --helper=spec/rootless.lua $(as_user)
+endif
 
 # The libraries first, since a spec tries each in each Lua.
 test-all:
@@ -92,7 +102,7 @@ test-vm:
 	  .ci/packages kernel-$(KERNEL)
 	@$(MAKE) --no-print-directory all $(BUILD)/host
 	NETNS_BUILD=$(BUILD) spec/vm $(KERNEL) \
-	  spec/isolated $(lua) /usr/bin/busted $(SPEC)
+	  spec/isolated spec/readable $(lua) /usr/bin/busted $(SPEC)
 
 lint:
 	@.ci/packages build lint
@@ -110,14 +120,14 @@ asan:
 	@$(MAKE) --no-print-directory BUILD=build/asan \
 	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
 	  all build/asan/host
-	NETNS_BUILD=build/asan NETNS_SPEC_LUA="$(CURDIR)/build/asan/host 0" \
+	NETNS_BUILD=build/asan NETNS_SPEC_LUA="build/asan/host 0" \
 	  ASAN_OPTIONS=detect_leaks=1 \
-	  spec/isolated build/asan/host 0 /usr/bin/busted $(SPEC)
+	  spec/isolated spec/readable build/asan/host 0 /usr/bin/busted $(SPEC)
 
 valgrind:
 	@.ci/packages build test lint
 	@$(MAKE) --no-print-directory all $(BUILD)/host
-	NETNS_BUILD=$(BUILD) spec/isolated valgrind --quiet --error-exitcode=9 \
+	NETNS_BUILD=$(BUILD) spec/isolated spec/readable valgrind --quiet --error-exitcode=9 \
 	  --leak-check=full --errors-for-leak-kinds=definite \
 	  --show-leak-kinds=definite --child-silent-after-fork=yes \
 	  $(lua) /usr/bin/busted --exclude-tags=novalgrind $(SPEC)

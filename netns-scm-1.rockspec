@@ -59,6 +59,7 @@ build = {
         "csrc/route.c",
         "csrc/qdisc.c",
         "csrc/qdisc_kinds.c",
+        "csrc/rootless.c",
         "csrc/rtnl.c",
         "csrc/rule.c",
         "csrc/sockets.c",
@@ -119,6 +120,7 @@ build = {
     ["netns.topology.sh"] = "lua/netns/topology/sh.lua",
     ["netns.topology.svg"] = "lua/netns/topology/svg.lua",
     ["netns.topology.sysctls"] = "lua/netns/topology/sysctls.lua",
+    ["netns.rootless"] = "lua/netns/rootless.lua",
     ["netns.watch"] = "lua/netns/watch.lua",
   },
 }

@@ -15,9 +15,6 @@
 #include "kernel.h"
 #include "spawn.h"
 
-/* The stack is the parent's array, which a sanitizer must not mark. */
-#define CHILD __attribute__((no_sanitize("address", "undefined")))
-
 CHILD static _Noreturn void fail(nn_job *job, enum nn_step step) {
   job->step = step;
   job->err = errno;

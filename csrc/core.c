@@ -22,6 +22,8 @@ static void push_errnos(lua_State *L) {
                 {"ENODATA", ENODATA},
                 {"ETIMEDOUT", ETIMEDOUT},
                 {"EOPNOTSUPP", EOPNOTSUPP},
+                {"EUSERS", EUSERS},
+                {"ENOSYS", ENOSYS},
                 {"ECHILD", ECHILD},
                 {"EMFILE", EMFILE},
                 {"ENFILE", ENFILE},
@@ -90,6 +92,7 @@ NN_MODULE int luaopen_netns_core(lua_State *L) {
   nn_open_drop(L);
   nn_open_icmp(L);
   nn_open_sockets(L);
+  nn_open_rootless(L);
   lua_pushliteral(L, NN_RUN_DIR);
   lua_setfield(L, -2, "run_dir");
   lua_pushcfunction(L, core_now);

@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -36,7 +35,6 @@ typedef struct keeper_job {
 } keeper_job;
 
 #define STACK 16384
-#define CHILD __attribute__((no_sanitize("address", "undefined")))
 
 CHILD static _Noreturn void fail(keeper_job *job) {
   job->err = errno;
@@ -105,14 +103,8 @@ static int start_keeper(nn_keeper *self, keeper_job *job) {
   char stack[STACK] __attribute__((aligned(16)));
   job->stack = stack + sizeof stack;
   int err = open_streams(self, job);
-  if (err == 0) {
-    int pid = nn_start(starter, job, CLONE_FILES, NULL);
-    err = pid < 0 ? errno : 0;
-    while (pid >= 0 && waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-      ;
-  }
   if (err == 0)
-    err = job->err;
+    err = nn_helper(starter, job, CLONE_FILES) < 0 ? errno : job->err;
   nn_close(&job->input);
   nn_close(&job->null);
   if (err == 0) {

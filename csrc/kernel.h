@@ -81,6 +81,11 @@ struct nn_statmount {
 #define NN_MOUNT_ATTR_RDONLY 1
 #define NN_MOVE_MOUNT_F_EMPTY_PATH 4
 
+/* open_tree(2): 5.2 */
+#define NN_OPEN_TREE_CLONE 1
+#define NN_OPEN_TREE_CLOEXEC O_CLOEXEC
+#define NN_AT_RECURSIVE 0x8000
+
 /* close_range(2): 5.11 */
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)

@@ -215,5 +215,6 @@ void nn_open_events(lua_State *L);
 void nn_open_drop(lua_State *L);
 void nn_open_icmp(lua_State *L);
 void nn_open_sockets(lua_State *L);
+void nn_open_rootless(lua_State *L);
 
 #endif

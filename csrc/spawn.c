@@ -164,6 +164,19 @@ static int start_kept(int (*child)(void *), nn_job *job, int flags,
   return pid;
 }
 
+/* The wait(2) status of a child that no kind of wait but ours knows; -1 and
+   errno if there is none. */
+static int reap_helper(int pid) {
+  int status = 0;
+  while (pid >= 0 && waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
+    ;
+  return pid < 0 ? -1 : status;
+}
+
+int nn_helper(int (*child)(void *), void *arg, int flags) {
+  return reap_helper(nn_start(child, arg, flags, NULL));
+}
+
 /* Runs the prepared job. What went wrong is then in job->step and job->err. */
 static void run(nn_job *job, nn_process *process) {
   job->step = NN_STEP_CLONE;
@@ -186,17 +199,13 @@ static void run(nn_job *job, nn_process *process) {
 }
 
 /* The template of a handle: made when it is first wanted. Its maker shares our
-   descriptors, to leave some, and is of no kind that wait(2) or SIGCHLD tell
-   the host of. */
+   descriptors, to leave some. */
 static void make_template(lua_State *L, nn_job *job, nn_ns *ns) {
   if (ns->template >= 0)
     return;
   job->binds = push_binds(L, nn_ns_name(ns));
-  int pid = start_kept(nn_template_child, job, CLONE_FILES, NULL);
-  if (pid < 0)
+  if (reap_helper(start_kept(nn_template_child, job, CLONE_FILES, NULL)) < 0)
     job->err = errno;
-  while (pid >= 0 && waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-    ;
   if (job->err != 0)
     return;
   ns->template = job->kept[0];

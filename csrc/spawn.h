@@ -67,6 +67,15 @@ typedef struct nn_job {
   int err;
 } nn_job;
 
+/* What runs in a child: its stack is the parent's array, which a sanitizer must
+   not mark. */
+#define CHILD __attribute__((no_sanitize("address", "undefined")))
+
+/* spawn.c: runs `child` in a process that shares our memory, and with `flags`
+   more, until it ends. It is of no kind that wait(2) or SIGCHLD tell the host
+   of. Its wait status (0 if another thread has taken it), or -1 and errno. */
+int nn_helper(int (*child)(void *), void *arg, int flags);
+
 /* child.c: these run in the child, as clone(2) calls them. The first never
    returns, the second makes a template and ends. */
 int nn_child(void *job);

@@ -16,6 +16,7 @@
      reaper     has a thread that reaps every child
      deaf       ignores and blocks every signal that it can
      open       has 100 descriptors that are not close-on-exec
+     hidden     is not dumpable, as if it had changed its user
      old        hides from itself that the kernel tells the status of a process
                 that somebody else has reaped, as before Linux 6.15
 
@@ -134,6 +135,10 @@ static void be_open(void) {
   }
 }
 
+static void be_hidden(void) {
+  need(prctl(PR_SET_DUMPABLE, 0) == 0, "dumpable");
+}
+
 /* The ioctl, of whatever size, that asks a pidfd for what is known. */
 static void be_old(void) {
   struct sock_filter code[] = {
@@ -155,7 +160,7 @@ static const struct {
 } behaviours[] = {{"ignore", be_ignoring}, {"nocldwait", be_nocldwait},
                   {"handler", be_handler}, {"reaper", be_reaper},
                   {"deaf", be_deaf},       {"open", be_open},
-                  {"old", be_old}};
+                  {"hidden", be_hidden},   {"old", be_old}};
 
 static bool behave(const char *name) {
   for (size_t i = 0; i < sizeof behaviours / sizeof *behaviours; i++)

@@ -100,6 +100,8 @@ local netns = {
 
   monitor = require "netns.monitor",
   all = require "netns.all",
+
+  rootless = require "netns.rootless",
 }
 
 -- What a handle can do is about its own namespace; the ids are as it sees them.
