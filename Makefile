@@ -2,7 +2,8 @@
 #
 #   make                 build/5.4/netns.so
 #   make run             install what is missing, build, and show what it does
-#   make test            install what is missing, build, and run the specs
+#   make test            install what is missing, build, and run the specs,
+#                        some of them once more as an ordinary user
 #   make test-all        the same with Lua 5.4, 5.3, 5.2, 5.1 and LuaJIT
 #   make test-vm         the same on another kernel, in a machine that qemu
 #                        emulates; KERNEL=6.1
@@ -43,7 +44,8 @@ cflags   = -std=c11 -D_GNU_SOURCE $(warnings) -fvisibility=hidden -fPIC \
 libs     = $(shell pkg-config --libs libnl-3.0)
 
 # The specs that an ordinary user runs once more, after netns.rootless().
-rootless = spec/handle_spec.lua spec/names_spec.lua
+rootless = $(wildcard spec/topology_spec.lua) spec/handle_spec.lua \
+           spec/names_spec.lua spec/monitor_spec.lua
 as_user  = $(if $(SPEC),$(filter $(rootless),$(SPEC)),$(rootless))
 user     = setpriv --reuid 65534 --regid 65534 --clear-groups
 
