@@ -485,7 +485,8 @@ describe("rootless #novalgrind says why not, and changes nothing,", function()
     local small_run = "unshare -m sh -c 'mount -t tmpfs run /run; "
       .. "mkdir /run/c; exec \"$@\"' - " .. t.nobody
     says("cannot start a process to try it in: Resource temporarily "
-      .. "unavailable", t.nobody .. " " .. t.failing("clone", "EAGAIN"))
+      .. "unavailable\nEAGAIN",
+      t.nobody .. " " .. t.failing("clone", "EAGAIN"))
     for when, step in ipairs { "make / a slave mount", "make / a slave mount",
       "mount a private /run/netns" } do
       says("cannot " .. step .. ": Cannot allocate memory\nENOMEM",
