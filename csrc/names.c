@@ -81,25 +81,34 @@ static int share(void) {
   return 0;
 }
 
-/* The directory of the names, made ready as current iproute2 does: under an
-   flock(2) on it, because two that bind it at once would stack mounts. */
-static int prepare_dir(void) {
-  int err = 0;
-  if (mkdir(NN_RUN_DIR, 0755) != 0 && errno != EEXIST)
-    return errno;
+/* Opens the directory of the names and locks it, by flock(2) as current iproute2
+   does; -1 and errno. Two that bind the directory at once would stack mounts;
+   two that delete a name at once would both have done it, or take away another
+   one that a third has just added. */
+static int lock_dir(void) {
   int dir = open(NN_RUN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (dir < 0)
-    return errno;
-  while (flock(dir, LOCK_EX) != 0)
-    if (errno != EINTR) {
-      err = errno;
+  while (dir >= 0 && flock(dir, LOCK_EX) != 0)
+    if (errno != EINTR)
       nn_close(&dir);
-      return err;
-    }
-  if (!is_shared())
-    err = share();
-  nn_close(&dir); /* unlocks */
-  return err;
+  return dir;
+}
+
+/* Closing is not enough: another thread may have forked meanwhile. */
+static void unlock_dir(int dir) {
+  flock(dir, LOCK_UN);
+  nn_close(&dir);
+}
+
+/* The same for the directory that is made ready for names. */
+static int prepare_dir(void) {
+  if (mkdir(NN_RUN_DIR, 0755) != 0 && errno != EEXIST)
+    return -1;
+  int dir = lock_dir(), err = 0;
+  if (dir < 0 || is_shared() || (err = share()) == 0)
+    return dir;
+  unlock_dir(dir);
+  errno = err;
+  return -1;
 }
 
 static int bind_fd(int fd, const char *path) {
@@ -108,18 +117,26 @@ static int bind_fd(int fd, const char *path) {
   return mount(source, path, "none", MS_BIND, NULL) == 0 ? 0 : errno;
 }
 
-/* Gives `ns` the name: a file, and the namespace bound over it. Nothing lies
-   between the two, so that a process killed here hardly ever leaves the file
-   alone. */
-static int give_name(nn_ns *ns, const char *name) {
-  struct path path = path_of(name);
-  int fd = open(path.text, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0);
+/* A file, and the namespace bound over it. Nothing lies between the two, so
+   that a process killed here hardly ever leaves the file alone. */
+static int bind_name(const nn_ns *ns, const char *path) {
+  int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0);
   if (fd < 0)
     return errno;
-  int err = bind_fd(ns->fd, path.text);
+  int err = bind_fd(ns->fd, path);
   if (err != 0)
-    unlink(path.text);
+    unlink(path);
   nn_close(&fd);
+  return err;
+}
+
+/* Gives `ns` the name; 0 or an errno. */
+static int give_name(nn_ns *ns, const char *name) {
+  int dir = prepare_dir();
+  if (dir < 0)
+    return errno;
+  int err = bind_name(ns, path_of(name).text);
+  unlock_dir(dir);
   if (err == 0) {
     snprintf(ns->name, sizeof ns->name, "%s", name);
     ns->nameless = false;
@@ -143,12 +160,8 @@ static int names_add(lua_State *L) {
   if (name == NULL)
     return 3;
   nn_ns *ns = nn_ns_push(L);
-  int err = prepare_dir();
   /* A namespace is dear: look first. O_EXCL is what decides. */
-  if (err == 0 && lstat(path_of(name).text, &st) == 0)
-    err = EEXIST;
-  if (err == 0)
-    err = nn_create(L, ns);
+  int err = lstat(path_of(name).text, &st) == 0 ? EEXIST : nn_create(L, ns);
   if (err == 0)
     err = give_name(ns, name);
   if (err == 0)
@@ -180,8 +193,6 @@ static int names_attach(lua_State *L) {
   int fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
   int err = fd < 0 ? errno : nn_ns_adopt(ns, fd, "");
   if (err == 0)
-    err = prepare_dir();
-  if (err == 0)
     err = give_name(ns, name);
   nn_ns_done(from);
   if (err != 0) {
@@ -211,6 +222,20 @@ static int unmount_name(const char *path) {
   return 0;
 }
 
+/* Takes the file away, and the namespace that is bound over it; 0, or an errno
+   with all as it was. */
+static int unbind_name(const char *path) {
+  int fd = nn_open_at(AT_FDCWD, path); /* to bind it again */
+  int err = unmount_name(path);
+  if (err == 0 && unlink(path) != 0) {
+    err = errno;
+    if (fd >= 0)
+      bind_fd(fd, path);
+  }
+  nn_close(&fd);
+  return err;
+}
+
 /***
 Takes a name away: `ip netns delete NAME`. The namespace itself goes with its
 last process, socket and descriptor. A file that is no namespace, left by an
@@ -227,15 +252,10 @@ static int names_remove(lua_State *L) {
   const char *name = check_name(L, 1, "delete");
   if (name == NULL)
     return 3;
-  struct path path = path_of(name);
-  int fd = nn_open_at(AT_FDCWD, path.text); /* to bind it again */
-  int err = unmount_name(path.text);
-  if (err == 0 && unlink(path.text) != 0 && errno != ENOENT) {
-    err = errno;
-    if (fd >= 0)
-      bind_fd(fd, path.text);
-  }
-  nn_close(&fd);
+  int dir = lock_dir();
+  int err = dir < 0 ? errno : unbind_name(path_of(name).text);
+  if (dir >= 0)
+    unlock_dir(dir);
   if (err != 0)
     return nn_fail(L, err, "delete \"%s\"", name);
   lua_pushboolean(L, true);
