@@ -169,6 +169,17 @@ for way, fanotify in pairs(ways) do
         cycle[2] }, events(mon))
     end)
 
+    test("reports what it has seen only when it was no longer mounted", nil,
+      function(mon)
+        local name = t.name()
+        t.must("touch /run/netns/%s", name)
+        t.must("mount --bind /proc/self/ns/net /run/netns/%s", name)
+        t.must("umount /run/netns/%s", name)
+        assert.same({}, events(mon))
+        t.must("rm /run/netns/%s", name)
+        assert.same({ "add " .. name, "delete " .. name }, events(mon))
+      end)
+
     test("misses nothing that happens while it reads", nil, function(mon)
       -- a name comes and goes between the reading of files and of mounts
       local name = t.name()

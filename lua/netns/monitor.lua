@@ -20,8 +20,8 @@ Monitor.__name = "netns.monitor"
 
 -- self.known    name -> { inode=, mount= }: those that were reported
 -- self.mounts   mount -> set of names, where mounts have unique ids
--- self.waiting  name -> "file" for a file that is no namespace (yet), "gone" if
---               it went before it could be looked at
+-- self.waiting  name -> whether its file was made while we watched, and so may
+--               have been a namespace for a moment; it is none (yet), or gone
 -- self.passing  mount -> true: of those mounted, not known, and there yet
 -- self.passed   how many of those have gone: namespaces that came and went
 -- self.ids      id -> name, or false
@@ -39,7 +39,7 @@ local function forget(self, name)
   emit(self, { action = "delete", name = name })
 end
 
--- Looks whether a name can be opened. `coming`: its file was just made.
+-- Looks whether a name can be opened. `coming`: its file was made meanwhile.
 local function look(self, name, coming)
   local inode, mount, errno = core.mount_of(name)
   if errno then
@@ -54,9 +54,9 @@ local function look(self, name, coming)
     self.passing[mount] = nil
     emit(self, { action = "add", name = name })
   elseif inode == false then
-    self.waiting[name] = "file"
+    self.waiting[name] = coming
   else
-    self.waiting[name] = coming and "gone" or nil
+    self.waiting[name] = coming or nil
   end
 end
 
@@ -132,7 +132,8 @@ function files.delete(self, name)
   if self.known[name] then
     forget(self, name)
   else
-    if self.waiting[name] == "gone" and self.passed > 0 then
+    -- it may have been looked at too early, or between its unmount and this
+    if self.waiting[name] and self.passed > 0 then
       self.passed = self.passed - 1
       emit(self, { action = "add", name = name })
       emit(self, { action = "delete", name = name })
@@ -143,7 +144,9 @@ end
 
 -- Something was mounted: files may have become namespaces.
 local function look_at_waiting(self)
-  for _, name in ipairs(sorted_keys(self.waiting)) do look(self, name, true) end
+  for _, name in ipairs(sorted_keys(self.waiting)) do
+    look(self, name, self.waiting[name])
+  end
 end
 
 -- What has changed without the kernel saying what.
