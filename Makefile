@@ -9,6 +9,8 @@
 #                        emulates; KERNEL=6.1
 #   make lint            luacheck, cppcheck, clang-tidy, luarocks lint
 #   make asan            the specs under the address and undefined sanitizers
+#   make threads         eight threads for SECONDS=30
+#   make tsan            the same under the thread sanitizer
 #   make valgrind        the specs under valgrind, but for what it lacks
 #                        system calls for
 #   make fuzz            the parsers against libFuzzer; SECONDS=20 for each
@@ -126,6 +128,23 @@ asan:
 	  ASAN_OPTIONS=detect_leaks=1 \
 	  spec/isolated spec/readable build/asan/host 0 /usr/bin/busted $(SPEC)
 
+threads: export NETNS_SPEC_SECONDS = $(or $(SECONDS),30)
+threads:
+	@$(MAKE) --no-print-directory test SPEC=spec/threads_spec.lua
+
+# The sanitizer's own clone(2) is a fork to it, which ends all other threads in
+# its books; glibc has it by another name, too.
+tsan: export NETNS_SPEC_SECONDS = $(or $(SECONDS),30)
+tsan:
+	@.ci/packages build test tsan
+	@$(MAKE) --no-print-directory BUILD=build/tsan \
+	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread -Dclone=__clone" \
+	  all build/tsan/host
+	NETNS_BUILD=build/tsan NETNS_SPEC_LUA="build/tsan/host 0" \
+	  TSAN_OPTIONS=suppressions=$(CURDIR)/spec/tsan.supp \
+	  spec/isolated spec/readable build/tsan/host 0 /usr/bin/busted \
+	  $(or $(SPEC),spec/threads_spec.lua)
+
 valgrind:
 	@.ci/packages build test lint
 	@$(MAKE) --no-print-directory all $(BUILD)/host
@@ -167,5 +186,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help run test test-all test-vm lint asan valgrind fuzz bench doc \
-  install clean
+.PHONY: all help run test test-all test-vm lint asan threads tsan valgrind \
+  fuzz bench doc install clean

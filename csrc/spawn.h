@@ -69,7 +69,7 @@ typedef struct nn_job {
 
 /* What runs in a child: its stack is the parent's array, which a sanitizer must
    not mark. */
-#define CHILD __attribute__((no_sanitize("address", "undefined")))
+#define CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
 /* spawn.c: runs `child` in a process that shares our memory, and with `flags`
    more, until it ends. It is of no kind that wait(2) or SIGCHLD tell the host

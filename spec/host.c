@@ -239,10 +239,39 @@ static int host_shrink(lua_State *L) {
   return 0;
 }
 
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t complete;
+  int threads, present;
+  lua_Integer sum, result;
+  unsigned round;
+} meeting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, 0,
+             0};
+
+/* host.meet(integer): waits for all threads to call it; the sum of what they
+   have brought. */
+static int host_meet(lua_State *L) {
+  lua_Integer brought = luaL_checkinteger(L, 1);
+  pthread_mutex_lock(&meeting.lock);
+  unsigned round = meeting.round;
+  meeting.sum += brought;
+  if (++meeting.present == meeting.threads) {
+    meeting.result = meeting.sum;
+    meeting.sum = meeting.present = 0;
+    meeting.round++;
+    pthread_cond_broadcast(&meeting.complete);
+  }
+  while (round == meeting.round)
+    pthread_cond_wait(&meeting.complete, &meeting.lock);
+  lua_pushinteger(L, meeting.result); /* stays until all have met again */
+  pthread_mutex_unlock(&meeting.lock);
+  return 1;
+}
+
 static const luaL_Reg host[] = {{"fork", host_fork}, {"child", host_child},
                                 {"wait", host_wait}, {"reaped", host_reaped},
                                 {"grow", host_grow}, {"shrink", host_shrink},
-                                {NULL, NULL}};
+                                {"meet", host_meet}, {NULL, NULL}};
 
 /* --- threads ------------------------------------------------------------- */
 
@@ -329,6 +358,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   arguments = argv + first + 1;
+  meeting.threads = count;
   if (count == 0)
     run(&scripts[0]);
   for (int i = 1; i <= count; i++) {
