@@ -14,11 +14,14 @@
 typedef struct nn_gate {
   int epoll;   /* the sources, and */
   int pending; /* an eventfd, readable while events wait */
+  pid_t user;  /* a forked child must not take the events away */
 } nn_gate;
 
 static nn_gate *check_gate(lua_State *L, int arg) {
   nn_gate *gate = luaL_checkudata(L, arg, TYPE);
   luaL_argcheck(L, gate->epoll >= 0, arg, "monitor is closed");
+  luaL_argcheck(L, gate->user == getpid(), arg,
+                "monitor belongs to the process that opened it");
   return gate;
 }
 
@@ -42,7 +45,7 @@ static int gate_close(lua_State *L) {
 static int gate_open(lua_State *L) {
   const char *what = luaL_checkstring(L, 1);
   nn_gate *gate = lua_newuserdata(L, sizeof *gate);
-  *gate = (nn_gate){-1, -1};
+  *gate = (nn_gate){-1, -1, getpid()};
   luaL_setmetatable(L, TYPE);
   int err = 0;
   if ((gate->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0 ||

@@ -94,6 +94,8 @@ void nn_process_reap(nn_process *process) {
 }
 
 int nn_process_signal(nn_process *process, int signal, bool group) {
+  if (process->starter != getpid())
+    return ECHILD;
   if (process->ended)
     return ESRCH;
   group = group && process->group != NN_GROUP_CALLER;
@@ -170,8 +172,6 @@ static int process_signal(lua_State *L) {
 static int process_doom(lua_State *L) {
   nn_process *process = nn_process_check(L, 1);
   int signal = (int)nn_checkint(L, 2, 1, SIGRTMAX);
-  if (process->starter != getpid())
-    return 0;
   process->doomed = true;
   nn_process_signal(process, signal, true);
   if (signal == SIGKILL) /* it may have joined another group */

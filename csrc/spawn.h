@@ -140,7 +140,7 @@ nn_process *nn_process_push(lua_State *L);           /* a closed one */
 nn_process *nn_process_check(lua_State *L, int arg); /* or a Lua error */
 void nn_process_close(nn_process *process);
 /* To the program, or to all of its process group if that is its own; 0 or an
-   errno. */
+   errno: ECHILD for a forked child of the host. */
 int nn_process_signal(nn_process *process, int signal, bool group);
 /* Takes the status of a process that has ended, whoever has reaped it. */
 void nn_process_reap(nn_process *process);

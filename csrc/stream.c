@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,10 +79,22 @@ ssize_t nn_write(int fd, const void *data, size_t length) {
   return n;
 }
 
+/* Our end of a pipe that is written to. What is in the buffer at a fork is the
+   parent's to write. */
+typedef struct writer {
+  int fd;
+  pid_t user;
+} writer;
+
 static ssize_t cookie_write(void *cookie, const char *data, size_t length) {
+  const writer *self = cookie;
   size_t done = 0;
+  if (self->user != getpid()) {
+    errno = EBADF;
+    return 0;
+  }
   while (done < length) {
-    ssize_t n = nn_write((int)(intptr_t)cookie, data + done, length - done);
+    ssize_t n = nn_write(self->fd, data + done, length - done);
     if (n < 0 && errno != EINTR)
       break;
     done += n < 0 ? 0 : (size_t)n;
@@ -90,18 +103,31 @@ static ssize_t cookie_write(void *cookie, const char *data, size_t length) {
 }
 
 static int cookie_close(void *cookie) {
-  return close((int)(intptr_t)cookie);
+  writer *self = cookie;
+  int fd = self->fd;
+  free(self);
+  return close(fd);
+}
+
+static FILE *open_writer(int fd) {
+  const cookie_io_functions_t quiet = {.write = cookie_write,
+                                       .close = cookie_close};
+  writer *self = malloc(sizeof *self);
+  if (self == NULL)
+    return NULL;
+  *self = (writer){fd, getpid()};
+  FILE *file = fopencookie(self, "w", quiet);
+  if (file == NULL)
+    free(self);
+  else /* what is said to a program should reach it line by line */
+    setvbuf(file, NULL, _IOLBF, BUFSIZ);
+  return file;
 }
 
 static FILE *open_file(int fd, bool writes) {
-  const cookie_io_functions_t quiet = {.write = cookie_write,
-                                       .close = cookie_close};
-  FILE *file =
-      writes ? fopencookie((void *)(intptr_t)fd, "w", quiet) : fdopen(fd, "r");
+  FILE *file = writes ? open_writer(fd) : fdopen(fd, "r");
   if (file == NULL)
     nn_close(&fd);
-  else if (writes) /* what is said to a program should reach it line by line */
-    setvbuf(file, NULL, _IOLBF, BUFSIZ);
   return file;
 }
 

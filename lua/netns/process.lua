@@ -233,7 +233,8 @@ end
 -- @treturn[1] boolean true
 -- @return[2] nil
 -- @treturn[2] string message
--- @treturn[2] integer errno: ESRCH if it has ended; EINVAL, EPERM
+-- @treturn[2] integer errno: ESRCH if it has ended; EINVAL, EPERM; ECHILD in a
+-- forked child of the process that started it
 function Process:kill(signal)
   signal = signal or "TERM"
   local number = signal
