@@ -77,7 +77,7 @@ $(BUILD)/host: spec/host.c csrc/compat.h Makefile
 run:
 	@.ci/packages build lua-$(LUA)
 	@$(MAKE) --no-print-directory all
-	@$(paths) $(lua) examples/tour.lua
+	@$(paths) $(lua) examples/lab.lua
 
 test:
 	@.ci/packages build test lua-$(LUA)

@@ -1,5 +1,5 @@
--- What `make run` shows: two namespaces made, linked, entered, listed, watched
--- and taken away again. Needs root; the machine's own network is not touched.
+-- Two namespaces with names made, linked, entered, listed, watched and taken
+-- away again. Needs root; the machine's own network is not touched.
 --
 --   lua5.4 examples/tour.lua
 
@@ -13,25 +13,19 @@ end
 local suffix = ("-%d"):format(netns.current():cookie() % 1000 + os.time() % 1e6)
 local names = { left = "left" .. suffix, right = "right" .. suffix }
 
--- Runs ip(8) in a namespace; links from Lua come with a later version.
-local function ip(ns, line, ...)
-  local argv = { "ip" }
-  for word in line:format(...):gmatch "%S+" do argv[#argv + 1] = word end
-  assert(ns:exec(argv))
-end
-
 local monitor = assert(netns.monitor { timeout = 0 })
 
 local function tour(left, right)
   print(left, right)
 
   step "link them, give them addresses, and ping from one to the other"
-  ip(left, "link add eth0 type veth peer name eth0 netns %s", names.right)
+  assert(left:link_add { name = "eth0", kind = "veth",
+    peer = { name = "eth0", ns = right } })
   local addresses = { [left] = "10.0.0.1/24", [right] = "10.0.0.2/24" }
   for ns, address in pairs(addresses) do
-    ip(ns, "address add %s dev eth0", address)
-    ip(ns, "link set lo up")
-    ip(ns, "link set eth0 up")
+    assert(ns:addr_add("eth0", address))
+    assert(ns:link_set("lo", { up = true }))
+    assert(ns:link_set("eth0", { up = true }))
   end
   print((([[
     +------------------+                +------------------+
@@ -40,6 +34,7 @@ local function tour(left, right)
     |      10.0.0.1/24 |                | 10.0.0.2/24      |
     +------------------+                +------------------+
 ]]):format(names.left, names.right)))
+  assert(left:wait_link("eth0", { running = true, timeout = 5 }))
   assert(left:exec { "ping", "-c", "2", "-i", "0.2", "10.0.0.2" })
 
   step "enter one: this thread looks around inside, and is back"

@@ -2,6 +2,7 @@ local apart = require "netns.topology.layout_boxes"
 local dot = require "netns.topology.dot"
 local format = require "netns.topology.format"
 local mermaid = require "netns.topology.mermaid"
+local order = require "netns.topology.order"
 local svg = require "netns.topology.svg"
 local t = require "spec.support"
 
@@ -330,7 +331,7 @@ graph LR
     local function sorted(...)
       local map = {}
       for _, name in ipairs { ... } do map[name] = true end
-      return format.sorted(map)
+      return order.names(map)
     end
     assert.same({ "a", "eth0", "eth2", "eth10", "lo" },
       sorted("eth10", "lo", "eth2", "a", "eth0"))

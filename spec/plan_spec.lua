@@ -399,3 +399,35 @@ describe("mistakes", function()
     end
   end)
 end)
+
+describe("a plan's picture", function()
+  t.guard(before_each, after_each)
+
+  it("is of all that it says", function()
+    local made = plan {
+      routers = { "r" }, switches = { lan = { "r" } },
+      links = { { "client -- r", delay = "10ms", loss = "0.1%" } },
+    }
+    for _, format in ipairs { "dot", "mermaid", "svg" } do
+      local text = made[format](made)
+      for _, word in ipairs { "client", "lan", "eth1", "10.0.0.2/24",
+        "fd00::1/64", "10ms", "0.1%", "loss" } do
+        local found = text:find(word, 1, true)
+          or text:find((word:gsub("%%", "#37;")), 1, true)
+        assert.is_truthy(found, format .. " has no " .. word)
+      end
+    end
+  end)
+
+  it("and its commands are not had of one that was spoiled", function()
+    local made = plan { links = { "a -- b" } }
+    made.links[1].speed = 1
+    for _, method in ipairs { "dot", "mermaid", "svg", "sh" } do
+      assert.has_error(function() made[method](made) end,
+        ("bad plan to '%s': links[1].speed: no such option"):format(method))
+    end
+    local lab, message = made:build()
+    assert.is_nil(lab)
+    assert.equal("links[1].speed: no such option", message)
+  end)
+end)

@@ -48,6 +48,20 @@ describe("the examples", function()
   local paths = ("env LUA_PATH=%s LUA_CPATH=%s %s ")
     :format(t.quote(package.path), t.quote(package.cpath), t.lua)
 
+  it("lab.lua builds, pings and draws", function()
+    local dir = t.must "mktemp -d"
+    local output, status = t.sh("here=$PWD; cd %s && LUA_PATH=%s LUA_CPATH=%s "
+      .. "%s $here/examples/lab.lua", dir,
+      t.quote((package.path:gsub("%./", "$here/"))):gsub("%$here", "'$PWD'"),
+      t.quote(package.cpath), t.lua)
+    assert.equal(0, status, output)
+    assert.matches("10%.0%.2%.2 answers after", output)
+    assert.matches("2 packets transmitted, 2 received", output)
+    assert.matches("differences from the plan:%s+0", output)
+    assert.equal("lab.dot\nlab.svg", t.must("ls %s", dir))
+    t.must("rm -r %s", dir)
+  end)
+
   it("tour.lua makes, links, pings and takes away", function()
     local output, status = t.sh("%s examples/tour.lua", paths)
     assert.equal(0, status, output)

@@ -1,5 +1,4 @@
---- A plan as a graph for Graphviz.
--- @module netns.topology.dot
+-- A plan as a graph for Graphviz.
 
 local draw = require "netns.topology.drawing"
 

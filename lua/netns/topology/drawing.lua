@@ -2,8 +2,9 @@
 -- array of nodes and one of edges, with their texts.
 
 local format = require "netns.topology.format"
+local order = require "netns.topology.order"
 
-local printable, sorted = format.printable, format.sorted
+local printable, sorted = format.printable, order.names
 
 local no_interface = { router = true, routes = true, sysctl = true }
 

@@ -1,5 +1,5 @@
--- How names are ordered and quantities are written, for people, in all
--- pictures: the same on every version of Lua and in every locale.
+-- How quantities are written, for people, in all pictures: the same on every
+-- version of Lua and in every locale.
 
 local format = {}
 
@@ -63,40 +63,6 @@ end
 -- interface may have any byte.
 function format.printable(text)
   return (text:gsub("[^\32-\126]", "?"))
-end
-
--- The first number in `text` from `from` on, without its zeros, and its place.
-local function digits(text, from)
-  local first, last, found = text:find("0*(%d+)", from)
-  return found, first, last
-end
-
--- Whether a comes before b as people count: eth2 before eth10.
-local function before(a, b)
-  local i, j = 1, 1
-  while true do
-    local m, first, last = digits(a, i)
-    local n, first2, last2 = digits(b, j)
-    local head = a:sub(i, first and first - 1)
-    local head2 = b:sub(j, first2 and first2 - 1)
-    if head ~= head2 or not (m and n) then
-      if head ~= head2 then return head < head2 end
-      if m or n then return n ~= nil end
-      return a < b -- they differ in zeros
-    elseif m ~= n then
-      if #m ~= #n then return #m < #n end
-      return m < n
-    end
-    i, j = last + 1, last2 + 1
-  end
-end
-
---- The keys of a table of names, ordered.
-function format.sorted(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys, before)
-  return keys
 end
 
 return format

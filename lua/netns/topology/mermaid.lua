@@ -1,5 +1,4 @@
---- A plan as a flowchart for Mermaid, as GitHub and others show it in Markdown.
--- @module netns.topology.mermaid
+-- A plan as a flowchart for Mermaid, as GitHub and others show it in Markdown.
 
 local draw = require "netns.topology.drawing"
 

@@ -4,10 +4,13 @@
 
 local addresses = require "netns.topology.addresses"
 local core = require "netns.core"
+local dot = require "netns.topology.dot"
 local ip = require "netns.topology.ip"
+local mermaid = require "netns.topology.mermaid"
 local model = require "netns.topology.model"
 local routes = require "netns.topology.routes"
 local sh = require "netns.topology.sh"
+local svg = require "netns.topology.svg"
 
 local plan = {}
 
@@ -21,6 +24,24 @@ local function model_of(self, what)
   local read, message = plan.model(self)
   if not read then error(("bad plan to '%s': %s"):format(what, message), 3) end
   return read
+end
+
+--- A text for Graphviz: `dot -Tsvg`.
+-- @treturn string the same for the same plan, to the byte, as the others are
+function Plan:dot()
+  return dot(plan.say(model_of(self, "dot")))
+end
+
+--- A flowchart for Mermaid, as GitHub and others show it in Markdown.
+-- @treturn string
+function Plan:mermaid()
+  return mermaid(plan.say(model_of(self, "mermaid")))
+end
+
+--- A picture, laid out by ourselves: for up to some thirty nodes.
+-- @treturn string an SVG document
+function Plan:svg()
+  return svg(plan.say(model_of(self, "svg")))
 end
 
 --- The commands of ip(8) and tc(8) that make the same network, for a shell.

@@ -1,5 +1,4 @@
---- A plan as an SVG picture, laid out here: no other program is needed.
--- @module netns.topology.svg
+-- A plan as an SVG picture, laid out here: no other program is needed.
 
 local draw = require "netns.topology.drawing"
 local lay_out = require "netns.topology.layout"
