@@ -120,13 +120,13 @@ lint:
 # The sanitizers want their runtime in the program from the start: a host of
 # our own is it. Its leaks at exit count.
 asan:
-	@.ci/packages build test
-	@$(MAKE) --no-print-directory BUILD=build/asan \
+	@.ci/packages build test lua-$(LUA)
+	@$(MAKE) --no-print-directory BUILD=build/asan-$(LUA) \
 	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
-	  all build/asan/host
-	NETNS_BUILD=build/asan NETNS_SPEC_LUA="build/asan/host 0" \
+	  all build/asan-$(LUA)/host
+	NETNS_BUILD=build/asan-$(LUA) NETNS_SPEC_LUA="build/asan-$(LUA)/host 0" \
 	  ASAN_OPTIONS=detect_leaks=1 \
-	  spec/isolated spec/readable build/asan/host 0 /usr/bin/busted $(SPEC)
+	  spec/isolated spec/readable build/asan-$(LUA)/host 0 /usr/bin/busted $(SPEC)
 
 threads: export NETNS_SPEC_SECONDS = $(or $(SECONDS),30)
 threads:
