@@ -143,25 +143,51 @@ int nn_start(int (*child)(void *), void *job, int flags, int *pidfd) {
   return pid;
 }
 
-/* The same for a job, whose child begins in the PID namespace of its keeper:
-   that is a matter of the thread's children, not of the thread. */
+#define CHILD __attribute__((no_sanitize("address", "undefined")))
+
+/* How to start a child in the PID namespace of a keeper. */
+typedef struct kept_job {
+  int (*child)(void *);
+  nn_job *job;
+  int flags, *pidfd;
+  char *stack; /* the end of one for the child */
+  int pid;     /* of it; -1 with job->err */
+} kept_job;
+
+/* Runs in between. What it starts is no child of its own, but of the host, whom
+   it shares its descriptors with, to leave the pidfd. */
+CHILD static int go_between(void *arg) {
+  kept_job *self = arg;
+  nn_job *job = self->job;
+  job->step = NN_STEP_KEEPER;
+  if (setns(job->keeper, CLONE_NEWPID) == 0) {
+    job->step = NN_STEP_CLONE;
+    self->pid = clone(self->child, self->stack,
+                      CLONE_VM | CLONE_VFORK | CLONE_PARENT | self->flags, job,
+                      self->pidfd);
+  }
+  if (self->pid < 0)
+    job->err = errno;
+  _exit(0);
+}
+
+/* As nn_start, for a job whose child begins in the PID namespace of its keeper.
+   A thread that has its children begin there cannot have them back here, if
+   this is a user namespace which does not own ours: so it is not for a thread
+   of the host to do. */
 static int start_kept(int (*child)(void *), nn_job *job, int flags,
                       int *pidfd) {
-  int home = -1;
-  if (job->keeper >= 0) {
-    job->step = NN_STEP_KEEPER;
-    home = open("/proc/thread-self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
-    if (home < 0 || setns(job->keeper, CLONE_NEWPID) != 0) {
-      nn_close(&home);
-      return -1;
-    }
-    job->step = NN_STEP_CLONE;
-  }
-  int pid = nn_start(child, job, flags, pidfd), err = errno;
-  job->lost = home >= 0 && setns(home, CLONE_NEWPID) != 0 ? errno : 0;
-  nn_close(&home);
-  errno = err;
-  return pid;
+  char stack[STACK] __attribute__((aligned(16)));
+  kept_job kept = {child, job, flags, pidfd, stack + sizeof stack, -1};
+  if (job->keeper < 0)
+    return nn_start(child, job, flags, pidfd);
+  int pid = nn_start(go_between, &kept, CLONE_FILES | (flags & CSIGNAL), NULL);
+  if (pid < 0)
+    return -1;
+  while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+    ;
+  errno = job->err;
+  return kept.pid;
 }
 
 /* The wait(2) status of a child that no kind of wait but ours knows; -1 and
@@ -343,13 +369,6 @@ static int spawn_spawn(lua_State *L) {
   if (job.err == 0)
     run(&job, process);
   nn_ns_done(ns);
-  if (job.lost != 0) {
-    nn_process_close(process);
-    return luaL_error(L,
-                      "children of this thread could not be brought back to "
-                      "their PID namespace: %s",
-                      strerror(job.lost));
-  }
   if (job.err != 0) {
     nn_process_close(process);
     return start_failed(L, &job, what, stream);

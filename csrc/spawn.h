@@ -62,7 +62,6 @@ typedef struct nn_job {
 
   /* What the child leaves behind in our memory. */
   int kept[2]; /* a template and its root, of nn_template_child */
-  int lost;    /* an errno: the thread's children stay with the keeper */
   int step;    /* where it failed, if err is not 0 */
   int err;
 } nn_job;
