@@ -32,6 +32,12 @@ function Log:close()
   self.file = nil
 end
 
+-- The last line, which mostly says what went wrong, as part of a message.
+local function last_line(text)
+  local line = text:sub(-300):match "([^\n]*%S)%s*$"
+  return line and "; it wrote last: " .. line or ""
+end
+
 -- One descriptor for what is written and for the end of the program.
 local function watch(self, child, what)
   local gate, message, errno = core.gate(what)
@@ -67,7 +73,8 @@ function Log:wait(pattern, deadline, child, what)
   end
   if gate then gate:close() end
   if errno then
-    return nil, ("%s: %s %q"):format(what, message, pattern), errno
+    return nil, ("%s: %s %q%s"):format(what, message, pattern,
+      last_line(self:text())), errno
   end
   return self:text():match(pattern)
 end
