@@ -42,29 +42,49 @@ function node.model(value)
     and value[MODEL] or nil
 end
 
+-- Whether its link is up, as far as lab:link has a say in it.
+local function is_up(interface)
+  return not (interface.cable and interface.cable.down)
+end
+
 local function shares_subnet(address, model)
   for _, interface in ipairs(model.interfaces) do
-    for _, own in ipairs(interface.name ~= "lo" and interface.addresses or {})
-    do
-      if ip.inside(address.bytes, ip.subnet(own)) then return true end
+    if interface.name ~= "lo" and is_up(interface) then
+      for _, own in ipairs(interface.addresses) do
+        if ip.inside(address.bytes, ip.subnet(own)) then return true end
+      end
     end
   end
 end
 
---- The address by which a node reaches another: one in a subnet of its own, or
--- else the first; nil if there is none of the family.
--- @local
-function node.address(from, to, family)
-  local first
+-- What is said of it: best an address of a link that is up, and of those one in
+-- a subnet that both have; the first, if there is more than one.
+local function said(from, to, family)
+  local best, best_rank
   for _, interface in ipairs(to.interfaces) do
     for _, address in ipairs(interface.addresses) do
       if address.family == family then
-        if shares_subnet(address, from) then return address.plain end
-        first = first or address.plain
+        local rank = (is_up(interface) and 2 or 0)
+          + (shares_subnet(address, from) and 1 or 0)
+        if not best or rank > best_rank then
+          best, best_rank = address.plain, rank
+        end
       end
     end
   end
-  return first
+  return best
+end
+
+--- The address by which a node reaches another, whose handle is `ns`; nil if
+-- there is none of the family. One of which none is said may have got it, as
+-- by DHCP.
+-- @local
+function node.address(from, to, ns, family)
+  local address = said(from, to, family)
+  if address then return address end
+  for _, addr in ipairs(ns:addrs { family = family } or {}) do
+    if addr.scope == "global" then return addr["local"] end
+  end
 end
 
 --- Asks another node, or an address, for an echo, as @{netns.ping} does.
@@ -86,8 +106,8 @@ function Node:ping(target, opts)
     error("bad option 'family' to 'ping' (\"inet\" or \"inet6\" expected)", 2)
   end
   local from = self[MODEL]
-  local address = node.address(from, to, family or "inet")
-    or not family and node.address(from, to, "inet6")
+  local address = node.address(from, to, target, family or "inet")
+    or not family and node.address(from, to, target, "inet6")
   if not address then
     return nil, ("ping %s: %s has no address%s"):format(core.label(self),
       to.name, family and " of " .. family or ""), core.errno.EADDRNOTAVAIL

@@ -32,7 +32,7 @@ end
 local function make(inside, family)
   local matrix, probes = setmetatable({}, Matrix), {}
   local function pair(from, to)
-    local address = node.address(from, to, family)
+    local address = node.address(from, to, inside.of[to], family)
     matrix[from.name][to.name] = false
     if address then
       probes[#probes + 1] = {
