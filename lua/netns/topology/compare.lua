@@ -103,6 +103,9 @@ local function diff_addrs(list, node, ns)
   return true
 end
 
+-- Routes of any other protocol are a daemon's, or the kernel's own.
+local BY_HAND = { boot = true, static = true }
+
 local function route_text(to, via) return ("%s via %s"):format(to, via) end
 
 local function diff_routes(list, node, ns)
@@ -116,7 +119,7 @@ local function diff_routes(list, node, ns)
   local routes, message, errno = ns:routes()
   if not routes then return nil, message, errno end
   for _, route in ipairs(routes) do
-    if route.protocol ~= "kernel" then
+    if BY_HAND[route.protocol] then
       local to = route.to
       if to ~= "default" and not to:find("/", 1, true) then
         to = ("%s/%d"):format(to, ip.bits(route.family))
