@@ -367,18 +367,6 @@ static int ns_tostring(lua_State *L) {
   return 1;
 }
 
-/* The metamethods of handles, into the metatable on top. */
-static void set_metamethods(lua_State *L) {
-  static const luaL_Reg meta[] = {{"__gc", ns_close},
-                                  {"__close", ns_close},
-                                  {"__eq", ns_eq},
-                                  {"__tostring", ns_tostring},
-                                  {NULL, NULL}};
-  luaL_setfuncs(L, meta, 0);
-  lua_pushboolean(L, true);
-  lua_rawsetp(L, -2, &mark);
-}
-
 /* core.extend(handle, name, fields): has the handle look up its methods in
    `fields`, and messages call it by this name if it has none. */
 static int handle_extend(lua_State *L) {
@@ -387,10 +375,18 @@ static int handle_extend(lua_State *L) {
   const char *name = luaL_checklstring(L, 2, &len);
   luaL_checktype(L, 3, LUA_TTABLE);
   luaL_argcheck(L, len <= NN_NAME_MAX, 2, "too long");
-  lua_createtable(L, 0, 6);
-  set_metamethods(L);
+  lua_settop(L, 3);
+  lua_newtable(L);
+  luaL_getmetatable(L, NN_NS);
+  /* the same functions: before Lua 5.2, only then do two have one __eq */
+  for (lua_pushnil(L); lua_next(L, 5); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 4);
+  }
+  lua_settop(L, 4);
   lua_pushvalue(L, 3);
-  lua_setfield(L, -2, "__index");
+  lua_setfield(L, 4, "__index");
   lua_setmetatable(L, 1);
   if (nn_ns_name(ns)[0] == '\0') {
     memcpy(ns->name, name, len + 1);
@@ -427,10 +423,15 @@ void nn_open_handle(lua_State *L) {
       {"inode", ns_inode}, {"cookie", ns_cookie}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"fd", ns_fd}, {"name", ns_name}, {"close", ns_close}, {NULL, NULL}};
-  static const luaL_Reg none[] = {{NULL, NULL}};
-  nn_newtype(L, NN_NS, methods, none);
+  static const luaL_Reg meta[] = {{"__gc", ns_close},
+                                  {"__close", ns_close},
+                                  {"__eq", ns_eq},
+                                  {"__tostring", ns_tostring},
+                                  {NULL, NULL}};
+  nn_newtype(L, NN_NS, methods, meta);
   luaL_getmetatable(L, NN_NS);
-  set_metamethods(L);
+  lua_pushboolean(L, true);
+  lua_rawsetp(L, -2, &mark);
   lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
   nn_ns_functions(L, shared);

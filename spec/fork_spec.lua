@@ -16,7 +16,7 @@ local prelude = [[
     end
     local ok, message = pcall(fn)
     if not ok then print(what, message) end
-    os.exit(ok, true)
+    os.exit(ok and 0 or 1, true)
   end
   local function collect()
     collectgarbage()
