@@ -143,7 +143,18 @@ int nn_start(int (*child)(void *), void *job, int flags, int *pidfd) {
   return pid;
 }
 
-#define CHILD __attribute__((no_sanitize("address", "undefined")))
+/* The wait(2) status of a child that no kind of wait but ours knows; -1 and
+   errno if there is none. */
+static int reap_helper(int pid) {
+  int status = 0;
+  while (pid >= 0 && waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
+    ;
+  return pid < 0 ? -1 : status;
+}
+
+int nn_helper(int (*child)(void *), void *arg, int flags) {
+  return reap_helper(nn_start(child, arg, flags, NULL));
+}
 
 /* How to start a child in the PID namespace of a keeper. */
 typedef struct kept_job {
@@ -181,26 +192,10 @@ static int start_kept(int (*child)(void *), nn_job *job, int flags,
   kept_job kept = {child, job, flags, pidfd, stack + sizeof stack, -1};
   if (job->keeper < 0)
     return nn_start(child, job, flags, pidfd);
-  int pid = nn_start(go_between, &kept, CLONE_FILES | (flags & CSIGNAL), NULL);
-  if (pid < 0)
+  if (nn_helper(go_between, &kept, CLONE_FILES | (flags & CSIGNAL)) < 0)
     return -1;
-  while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-    ;
   errno = job->err;
   return kept.pid;
-}
-
-/* The wait(2) status of a child that no kind of wait but ours knows; -1 and
-   errno if there is none. */
-static int reap_helper(int pid) {
-  int status = 0;
-  while (pid >= 0 && waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
-    ;
-  return pid < 0 ? -1 : status;
-}
-
-int nn_helper(int (*child)(void *), void *arg, int flags) {
-  return reap_helper(nn_start(child, arg, flags, NULL));
 }
 
 /* Runs the prepared job. What went wrong is then in job->step and job->err. */
