@@ -171,7 +171,8 @@ describe("a lab", function()
       return netns.current() == client
     end))
     assert.equal("eth0", netns.link(client, "eth0").name)
-    local _, message = client:exec { "no-such-program" }
+    local _, message =
+      client:exec({ "no-such-program" }, { env = { PATH = "/bin" } })
     assert.equal("exec client: no-such-program: No such file or directory",
       message)
     assert.error_matches(function() client:ping(nil) end, "bad argument")

@@ -15,7 +15,7 @@ local watch = require "netns.watch"
 local build = {}
 
 local BRIDGE = model.BRIDGE
-local PATIENCE = 10 -- seconds for a link to have its carrier
+local PATIENCE = 60 -- seconds: the kernel may have much else to do
 
 -- The result of a step, unless it has failed.
 local function try(place, result, message, errno)
