@@ -37,13 +37,16 @@ local function unname(inside)
 end
 
 -- What the keeper of a lab with names does when its starter has ended without
--- closing it: the same. Its arguments are pairs of an inode and a name.
+-- closing it: the same. Its arguments are pairs of an inode and a name. Of a
+-- name that was just being made or taken away a plain file may be left; a file
+-- at which others have mounted something cannot be removed.
 local SCRIPT = [[
 cat
 cd "$1" || exit
 shift
 while [ $# -gt 1 ]; do
-  [ "$(stat -L -c %i "$2" 2>/dev/null)" = "$1" ] && umount -l "$2" && rm -f "$2"
+  [ "$(stat -L -c %i "$2" 2>/dev/null)" = "$1" ] && umount -l "$2"
+  rm -f "$2"
   shift 2
 done
 ]]
@@ -68,10 +71,12 @@ local function keep_of(inside)
   return function() return inside.keeper or start_keeper(inside) end
 end
 
+-- The names go first: as long as there are any, the keeper is to take them away
+-- if this process is killed.
 local function close(inside)
+  unname(inside)
   if inside.keeper then processes.end_keeper(inside.keeper) end
   inside.keeper = nil
-  unname(inside)
   for _, ns in pairs(inside.of) do ns:close() end
 end
 
