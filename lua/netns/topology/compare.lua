@@ -74,22 +74,29 @@ local function is_own(addr)
   return addr.scope == "link" or addr.scope == "host"
 end
 
+local function wanted_addrs(interface)
+  local wanted, is_wanted = {}, {}
+  for i, address in ipairs(interface and interface.addresses or {}) do
+    wanted[i] = ip.text(address.bytes, address.length)
+    is_wanted[wanted[i]] = true
+  end
+  return wanted, is_wanted
+end
+
 local function diff_addrs(list, node, ns)
   local found, message, errno = ns:addrs()
   if not found then return nil, message, errno end
   local by_link = {}
   for _, addr in ipairs(found) do
-    if not is_own(addr) then
+    local text = ("%s/%d"):format(addr["local"], addr.prefixlen)
+    local _, is_wanted = wanted_addrs(node.interface[addr.link])
+    if is_wanted[text] or not is_own(addr) then
       by_link[addr.link] = by_link[addr.link] or {}
-      table.insert(by_link[addr.link],
-        ("%s/%d"):format(addr["local"], addr.prefixlen))
+      table.insert(by_link[addr.link], text)
     end
   end
   for _, interface in ipairs(node.interfaces) do
-    local wanted = {}
-    for i, address in ipairs(interface.addresses) do
-      wanted[i] = ip.text(address.bytes, address.length)
-    end
+    local wanted = wanted_addrs(interface)
     -- a link that is down loses those of IPv6
     if not (interface.cable and interface.cable.down) then
       differ(list, interface.path, "address", wanted,

@@ -105,6 +105,8 @@ function Link:set(changes)
   elseif changes.up ~= nil and type(changes.up) ~= "boolean" then
     error(("bad option 'up' to 'set' (boolean expected, got %s)")
       :format(type(changes.up)), 2)
+  elseif self.lab.closed then
+    error("bad link to 'set' (its lab is closed)", 2)
   end
   local title = "set " .. name_of(self.cable)
   local merged, mistakes = merge(self, changes)

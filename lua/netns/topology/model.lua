@@ -97,7 +97,7 @@ local RESERVED = { ["."] = true, [".."] = true, all = true, default = true }
 local function interface_problem(name)
   if #name > INTERFACE_MAX then
     return ("has more than %d bytes"):format(INTERFACE_MAX)
-  elseif name == "" or RESERVED[name] or name:find "[/:%s%c]" then
+  elseif name == "" or RESERVED[name] or name:find "[/:%%%s%c]" then
     return "is no name of an interface"
   end
 end
@@ -193,7 +193,9 @@ local function check_array(self, path, t, max)
       end
     end
   end
-  if count > #t then mistake(self, path, "has holes") end
+  for i = 1, count do -- not #t, which may count holes
+    if t[i] == nil then return mistake(self, path, "has holes") end
+  end
 end
 
 -- The keys of what is an array and nothing else.
@@ -271,13 +273,17 @@ local function read_routes(self, node, path, value)
       expected(self, place, "an address or an array of them", value[to])
       via = {}
     end
+    local seen = {}
     for _, text in ipairs(via) do
       local address = type(text) == "string" and ip.parse(text)
       if not address or address.prefixed then
         expected(self, place, "the address of a router", text)
       elseif prefix and prefix.family ~= address.family then
         mistake(self, place, "%s is of the other family", text)
+      elseif seen[address.family] then
+        mistake(self, place, "%s is the second of its family", text)
       else
+        seen[address.family] = true
         address.path = place
         node.routes[#node.routes + 1] = {
           to = prefix and ip.subnet(prefix) or "default", via = address,

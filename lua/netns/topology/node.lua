@@ -98,6 +98,10 @@ end
 function Node:ping(target, opts)
   local to = node.model(target)
   if not to then return core.methods.ping(self, target, opts) end
+  if opts ~= nil and type(opts) ~= "table" then
+    error(("bad argument 'opts' to 'ping' (table expected, got %s)")
+      :format(type(opts)), 2)
+  end
   local options = {}
   for key, value in pairs(opts or {}) do options[key] = value end
   local family = options.family
