@@ -1,9 +1,9 @@
 -- What `make run` shows: a lab of two hosts and two routers, whose middle link
 -- is limited, built as whoever runs it, pinged through, drawn, and gone.
 --
---   lua5.4 examples/lab.lua
+--   lua5.4 examples/lab.lua [DIRECTORY]
 --
--- It writes lab.svg and lab.dot to the working directory.
+-- It writes lab.svg and lab.dot to that directory, or to the working directory.
 
 local netns = require "netns"
 local topology = require "netns.topology"
@@ -23,7 +23,7 @@ local function timed(fn, ...)
 end
 
 local function write(name, text)
-  local file = assert(io.open(name, "w"))
+  local file = assert(io.open((arg[1] or ".") .. "/" .. name, "w"))
   assert(file:write(text))
   file:close()
 end
