@@ -51,8 +51,7 @@ static inline int compat_getuservalue(lua_State *L, int arg) {
 
 #else /* an environment, which is a table, and perhaps that of others */
 
-/* The key of the value in the environment: of this Lua state alone, since
-   several objects may have a copy of this function. */
+/* The key of the value in the environment. */
 #define COMPAT_VALUE "netns.value"
 
 /* The new environment has, behind the value, what the old one has: __close of a

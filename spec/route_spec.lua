@@ -25,6 +25,7 @@ local function lab()
   -- the kernel adds the last routes when it has noticed the carrier
   t.eventually(function()
     return #assert(ns:links { operstate = "UP" }) == 2
+      and #assert(ns:routes { table = "local", type = "multicast" }) == 2
   end)
   return ns, ip, name
 end
