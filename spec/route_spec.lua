@@ -26,6 +26,7 @@ local function lab()
   t.eventually(function()
     return #assert(ns:links { operstate = "UP" }) == 2
       and #assert(ns:routes { table = "local", type = "multicast" }) == 2
+      and #assert(ns:routes { table = "all", linkdown = true }) == 0
   end)
   return ns, ip, name
 end
