@@ -20,6 +20,10 @@ local MAX_SIGNAL = 64
 -- program to this process.
 local held = {}
 
+-- The keepers of those that have one. It is not held: the end of a lab that
+-- nobody has any more is that of its keeper, and so of its programs.
+local keepers = setmetatable({}, { __mode = "kv" })
+
 -- Those whose object was dropped while they ran, to be reaped in time. First
 -- they are noted in a set, since a collection may come between any two steps of
 -- what is done with the array.
@@ -147,10 +151,13 @@ end
 -- @local
 function processes.end_keeper(keeper)
   keeper:kill()
-  for child, job in pairs(held) do
-    if job.keeper == keeper and child:running() then core.await { child } end
+  for child in pairs(held) do
+    if keepers[child] == keeper and child:running() then
+      core.await { child }
+    end
   end
   keeper:close()
+  sweep()
 end
 
 --- Starts a program. `job` is what core.spawn wants, and `timeout`. In a node
@@ -169,12 +176,14 @@ function processes.start(what, NS, job)
     child = false, pid = 0, detach = job.detach,
     timeout = job.timeout, deadline = false, output = job.log,
     what = what, label = core.label(NS), program = job.argv[1],
+    node = keep and NS, -- whose lab is not dropped before
   }, Process)
   self.drop = core.drop(abandon, self)
   local child
   child, message, errno = core.spawn(what, NS, job)
   if not child then return nil, message, errno end
-  held[child] = job
+  held[child], keepers[child] = job, job.keeper
+  job.keeper = nil
   self.child, self.pid = child, child:pid()
   self.deadline = job.timeout and core.now() + job.timeout
   return self
