@@ -5,3 +5,10 @@ files["examples"] = { std = "min" }
 files["examples/*/*_spec.lua"] = { std = "min+busted" }
 files["spec"] = { std = "+busted" }
 files["*.rockspec"] = { std = "+rockspec" }
+-- what nmap looks for in a script, and tells it
+files["examples/nmap"] = {
+  globals = {
+    "action", "author", "categories", "description", "license", "prerule",
+  },
+  read_globals = { "SCRIPT_NAME" },
+}

@@ -110,7 +110,7 @@ test-vm:
 
 lint:
 	@.ci/packages build lint
-	luacheck --no-color --quiet .
+	luacheck --no-color --quiet . examples/nmap/*.nse
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 	  --enable=warning,performance,portability --library=posix,gnu \
 	  --suppress=missingInclude csrc
