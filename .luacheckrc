@@ -12,3 +12,4 @@ files["examples/nmap"] = {
   },
   read_globals = { "SCRIPT_NAME" },
 }
+files["examples/haproxy"] = { read_globals = { "core" } } -- haproxy's

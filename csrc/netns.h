@@ -140,7 +140,7 @@ typedef struct nn_rtnl {
   unsigned datagrams; /* of the answer, so far */
   bool single, done;
   bool interrupted; /* the dump is not of one moment */
-  pid_t user;       /* a forked child must not share it */
+  pid_t user;       /* of one that is kept: who may use it, see rtnl.c */
 } nn_rtnl;
 
 /* The kernel's verdict: its errno, and its words ("" when it had none). */

@@ -5,6 +5,7 @@
    EADDRINUSE), does not read extended acks, copies every message, and makes
    twice the system calls for a socket. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,11 +66,26 @@ int nn_rtnl_open(void *arg) {
     return err;
   }
   rtnl->fd = fd;
-  rtnl->user = getpid();
   setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
   /* without this the kernel ignores the target of an nsid dump */
   setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
   return 0;
+}
+
+/* Receives one datagram, and sets the cursor to its start; its length, or
+   -errno. It never waits. */
+static int receive(nn_rtnl *rtnl) {
+  ssize_t n;
+  do
+    n = recv(rtnl->fd, rtnl->buffer, BUFFER, MSG_TRUNC | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  rtnl->left = 0;
+  if (n < 0)
+    return -errno;
+  if (n > BUFFER)
+    return -EMSGSIZE;
+  rtnl->cursor = (struct nlmsghdr *)(void *)rtnl->buffer;
+  return rtnl->left = (int)n;
 }
 
 /* Whether the thread is in the namespace: then nothing has to be entered, which
@@ -81,6 +97,31 @@ static bool is_home(lua_State *L, const nn_ns *ns) {
               st.st_ino == ns->ino;
   nn_close(&home);
   return same;
+}
+
+/* The process that uses a socket has a lock on it, which ends with the process,
+   or when it executes another program. */
+static int claim(nn_rtnl *rtnl) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  if (fcntl(rtnl->fd, F_SETLK, &lock) != 0)
+    return errno;
+  rtnl->user = getpid();
+  return 0;
+}
+
+/* Takes over a socket of the parent's, which does not use it any more: that of
+   a daemon has ended, that of a worker has executed itself anew. The child may
+   have no privilege left to open another. */
+static bool inherit(nn_rtnl *rtnl) {
+  int len;
+  if (claim(rtnl) != 0)
+    return false;
+  do /* what was for the parent */
+    len = receive(rtnl);
+  while (len > 0 || len == -ENOBUFS || len == -EMSGSIZE);
+  rtnl->left = 0;
+  rtnl->done = true;
+  return true;
 }
 
 /* Makes a closed socket that the handle at `arg` keeps, in a table that is its
@@ -99,17 +140,35 @@ static nn_rtnl *push_kept(lua_State *L, int arg, const nn_ns *ns,
   return rtnl;
 }
 
+/* Opens a socket of our own, which takes the place of the one that is kept. If
+   that is not possible a parent's stays: he may yet give it up. */
+static int replace(lua_State *L, nn_ns *ns, nn_rtnl *kept) {
+  nn_rtnl *own = nn_rtnl_push(L);
+  own->protocol = kept->protocol;
+  int err = is_home(L, ns) ? nn_rtnl_open(own)
+                           : nn_inside(L, ns->fd, nn_rtnl_open, own);
+  if (err == 0)
+    err = claim(own);
+  if (err == 0) {
+    nn_rtnl_close(kept);
+    *kept = *own;
+    own->fd = -1;
+    own->buffer = NULL;
+  }
+  nn_rtnl_close(own);
+  lua_pop(L, 1);
+  return err;
+}
+
 nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns, int protocol) {
   nn_rtnl **kept = protocol == NETLINK_ROUTE ? &ns->rtnl : &ns->diag;
   if (*kept == NULL)
     *kept = push_kept(L, arg, ns, protocol);
   nn_rtnl *rtnl = *kept;
-  if (rtnl->user != getpid())
-    nn_rtnl_close(rtnl);
-  if (rtnl->fd < 0)
-    errno = is_home(L, ns) ? nn_rtnl_open(rtnl)
-                           : nn_inside(L, ns->fd, nn_rtnl_open, rtnl);
-  return rtnl->fd >= 0 ? rtnl : NULL;
+  if (rtnl->fd >= 0 && (rtnl->user == getpid() || inherit(rtnl)))
+    return rtnl;
+  errno = replace(L, ns, rtnl);
+  return errno == 0 ? rtnl : NULL;
 }
 
 /* Takes the errno and the words out of an NLMSG_ERROR, which repeats the
@@ -133,22 +192,6 @@ static void read_ack(const struct nlmsghdr *msg, nn_ack *ack) {
                nlmsg_datalen(msg) - payload, NLMSGERR_ATTR_MSG);
   if (words != NULL)
     nla_strlcpy(ack->text, words, sizeof ack->text);
-}
-
-/* Receives one datagram, and sets the cursor to its start; its length, or
-   -errno. It never waits. */
-static int receive(nn_rtnl *rtnl) {
-  ssize_t n;
-  do
-    n = recv(rtnl->fd, rtnl->buffer, BUFFER, MSG_TRUNC | MSG_DONTWAIT);
-  while (n < 0 && errno == EINTR);
-  rtnl->left = 0;
-  if (n < 0)
-    return -errno;
-  if (n > BUFFER)
-    return -EMSGSIZE;
-  rtnl->cursor = (struct nlmsghdr *)(void *)rtnl->buffer;
-  return rtnl->left = (int)n;
 }
 
 /* The same for an answer. The kernel has answered by the time that a request is

@@ -23,6 +23,7 @@
    and to Lua, as the functions of the table `host`, what Lua alone cannot. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -181,6 +182,26 @@ static int host_fork(lua_State *L) {
   return 1;
 }
 
+/* host.execute(argument…): becomes another program. */
+static int host_execute(lua_State *L) {
+  const char *argv[8] = {NULL};
+  for (int i = 0; i < lua_gettop(L) && i < 7; i++)
+    argv[i] = luaL_checkstring(L, i + 1);
+  execvp(argv[0], (char *const *)argv);
+  need(false, "execvp");
+  return 0;
+}
+
+/* host.drop(): gives up all file systems and all privileges, as daemons do. */
+static int host_drop(lua_State *L) {
+  const char *nowhere = "/proc/self/fdinfo"; /* a directory without others */
+  (void)L;
+  need(chroot(nowhere) == 0 && chdir("/") == 0, "chroot");
+  need(setgroups(0, NULL) == 0 && setgid(65534) == 0, "setgid");
+  need(setuid(65534) == 0, "setuid"); /* the capabilities go with it */
+  return 0;
+}
+
 /* host.child(code): starts a child of the host's own that exits with that, a
    little later; its process id. */
 static int host_child(lua_State *L) {
@@ -268,7 +289,9 @@ static int host_meet(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg host[] = {{"fork", host_fork}, {"child", host_child},
+static const luaL_Reg host[] = {{"execute", host_execute},
+                                {"drop", host_drop},
+                                {"fork", host_fork}, {"child", host_child},
                                 {"wait", host_wait}, {"reaped", host_reaped},
                                 {"grow", host_grow}, {"shrink", host_shrink},
                                 {"meet", host_meet}, {NULL, NULL}};

@@ -1,0 +1,155 @@
+-- For haproxy: see haproxy.cfg beside.
+
+local netns = require "netns"
+
+local PAUSE = 100 -- milliseconds from one look at a server to the next
+
+-- JSON ------------------------------------------------------------------------
+
+-- A few lines instead of lua-cjson, which cannot tell an empty array from an
+-- empty object. Here a table is an array unless it has a string as a key.
+
+local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\" }
+
+local function quote(text)
+  return '"' .. text:gsub('[%c"\\]', function(char)
+    return ESCAPES[char] or ("\\u%04x"):format(char:byte())
+  end) .. '"'
+end
+
+local function encode(value)
+  if type(value) == "string" then return quote(value) end
+  if type(value) ~= "table" then return tostring(value) end
+  local parts, keys = {}, {}
+  for key in pairs(value) do
+    if type(key) == "string" then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  for i, key in ipairs(keys) do
+    parts[i] = quote(key) .. ":" .. encode(value[key])
+  end
+  if keys[1] then return "{" .. table.concat(parts, ",") .. "}" end
+  for i, item in ipairs(value) do parts[i] = encode(item) end
+  return "[" .. table.concat(parts, ",") .. "]"
+end
+
+-- What is opened at load time -------------------------------------------------
+
+-- The first call of a kind opens its socket in the namespace, which the handle
+-- keeps. So they go on working without privilege, and without a file system.
+local function open(name)
+  local ns = netns.open(name)
+  if not ns then return nil end -- a leftover, say
+  assert(ns:links())
+  assert(ns:sockets { protocol = "tcp", state = "listen" })
+  return ns
+end
+
+local names, spaces = {}, {}
+for _, name in ipairs(assert(netns.names())) do
+  spaces[name] = open(name)
+  if spaces[name] then names[#names + 1] = name end
+end
+
+-- The inventory ---------------------------------------------------------------
+
+local function links_of(ns)
+  local links, by_index = {}, {}
+  for i, link in ipairs(assert(ns:links())) do
+    links[i] = {
+      name = link.name, kind = link.kind, up = link.up, mtu = link.mtu,
+      mac = link.address, addresses = {},
+    }
+    by_index[link.index] = links[i]
+  end
+  for _, addr in ipairs(assert(ns:addrs())) do
+    local link = by_index[addr.index] -- not one that came meanwhile
+    if link then
+      table.insert(link.addresses,
+        ("%s/%d"):format(addr["local"], addr.prefixlen))
+    end
+  end
+  return links
+end
+
+local function listening_in(ns)
+  local list = {}
+  for _, filter in ipairs {
+    { protocol = "tcp", state = "listen" },
+    { protocol = "udp", state = "unconnected" },
+  } do
+    for _, socket in ipairs(assert(ns:sockets(filter))) do
+      list[#list + 1] = {
+        protocol = socket.protocol, address = socket.address,
+        port = socket.port,
+      }
+    end
+  end
+  return list
+end
+
+local function describe(name)
+  local ns = spaces[name]
+  return {
+    name = name, inode = ns:inode(), links = links_of(ns),
+    listening = listening_in(ns),
+  }
+end
+
+local function inventory(path)
+  local name = path:match "^/namespaces/([^/]+)$"
+  if name then
+    if not spaces[name] then return 404, { error = "no such namespace" } end
+    return 200, describe(name)
+  end
+  if path ~= "/namespaces" then return 404, { error = "no such page" } end
+  local list = {}
+  for i, each in ipairs(names) do list[i] = describe(each) end
+  return 200, list
+end
+
+core.register_service("netns", "http", function(applet)
+  local ok, status, value = pcall(inventory, applet.path)
+  if not ok then status, value = 500, { error = tostring(status) } end
+  local body = encode(value) .. "\n"
+  applet:set_status(status)
+  applet:add_header("content-type", "application/json")
+  applet:add_header("content-length", tostring(#body))
+  applet:start_response()
+  applet:send(body)
+end)
+
+-- The health of servers -------------------------------------------------------
+
+-- Has haproxy think of a server what is so: it is up while somebody listens on
+-- its port, on whatever address.
+local function watch(server, ns, port)
+  local was
+  while true do
+    local list, message =
+      ns:sockets { protocol = "tcp", state = "listen", port = port }
+    local up = list and list[1] ~= nil
+    if not list then
+      core.Alert(message)
+    elseif up ~= was then
+      if up then server:check_force_up() else server:check_force_down() end
+      was = up
+    end
+    core.msleep(PAUSE)
+  end
+end
+
+local function watch_server(text)
+  local backend, server, name, port = text:match "^(.-)/(.-)=(.+):(%d+)$"
+  local ns = spaces[name or ""]
+  if not ns then error("no such namespace: " .. text, 0) end
+  core.register_task(function()
+    watch(core.backends[backend].servers[server], ns, tonumber(port))
+  end)
+end
+
+-- 0: the Lua of all threads; else one for each, of which the first does it.
+if core.thread <= 1 then
+  local servers = os.getenv "NETNS_SERVERS" or ""
+  for text in servers:gmatch "%S+" do watch_server(text) end
+end
