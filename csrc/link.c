@@ -314,6 +314,26 @@ static int link_get(lua_State *L) {
   return 1;
 }
 
+/* core.link_runs(NS, name): whether a link is running, for who asks it of many;
+   or nil, message, errno. It asks for all of the link, since the kernel answers
+   that only when it is not at work on one: ioctl(2) tells that a link runs a
+   moment before it sends. */
+static int link_runs(lua_State *L) {
+  nn_codec codec;
+  nn_ack ack;
+  const char *name = check_name(L);
+  nn_ns *ns = nn_codec_open(L, "link", &codec);
+  if (ns == NULL)
+    return 3;
+  const struct nlmsghdr *msg = get_link(&codec, 2, &ack);
+  if (msg == NULL)
+    return fail(&codec, ns, &ack, name);
+  const struct ifinfomsg *info = nlmsg_data(msg);
+  lua_pushboolean(L, (info->ifi_flags & IFF_RUNNING) != 0);
+  nn_ns_done(ns);
+  return 1;
+}
+
 /* --- writing ------------------------------------------------------------- */
 
 /* A Lua error for a value on top that is not of the type that `field` has. */
@@ -580,6 +600,38 @@ static void push_target(lua_State *L, const struct nlmsghdr *msg,
         lua_pushstring(L, nla_get_string(info[IFLA_INFO_SLAVE_KIND]));
 }
 
+/* Whether the changes at 3 are none but such as any link may have: then nothing
+   has to be known of it but its index. */
+static bool is_general(lua_State *L) {
+  static const char *const names[] = {"up",     "mtu", "master", "group",
+                                      "rename", "ns",  NULL};
+  const int top = lua_gettop(L);
+  bool general = !lua_getmetatable(L, 3); /* by which it may have more */
+  for (lua_pushnil(L); general && lua_next(L, 3) != 0; lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    const char *const *name = names;
+    while (*name != NULL && strcmp(*name, key) != 0)
+      name++;
+    general = *name != NULL;
+  }
+  lua_settop(L, top);
+  return general;
+}
+
+/* What has to be known of the link called like the second argument; false and
+ *ack. */
+static bool find_target(const nn_codec *codec, target *link, nn_ack *ack) {
+  if (is_general(codec->L)) {
+    *link = (target){.index = (int)nn_link_index(codec, 2)};
+    *ack = (nn_ack){.err = link->index == 0 ? errno : 0};
+    return link->index != 0;
+  }
+  const struct nlmsghdr *answer = get_link(codec, 2, ack);
+  if (answer != NULL)
+    push_target(codec->L, answer, link);
+  return answer != NULL;
+}
+
 /* Changes the link called like the second argument, as the table says that is
    the third. */
 static int change(lua_State *L, const char *what, const char *const *ignored) {
@@ -598,10 +650,8 @@ static int change(lua_State *L, const char *what, const char *const *ignored) {
   nn_ns *ns = nn_codec_open(L, what, &codec);
   if (ns == NULL)
     return 3;
-  const struct nlmsghdr *answer = get_link(&codec, 2, &ack);
-  if (answer == NULL)
+  if (!find_target(&codec, &link, &ack))
     return fail(&codec, ns, &ack, name);
-  push_target(L, answer, &link);
   info.ifi_index = link.index;
   const nn_link_type *kind = link.kind != NULL ? nn_link_kind(link.kind) : NULL;
   const nn_field *const fields[] = {
@@ -682,6 +732,8 @@ void nn_open_link(lua_State *L) {
                                        {NULL, NULL}};
   lua_pushcfunction(L, link_list);
   lua_setfield(L, -2, "links");
+  lua_pushcfunction(L, link_runs);
+  lua_setfield(L, -2, "link_runs");
   lua_pushcfunction(L, tun_set);
   lua_setfield(L, -2, "tun_set");
   nn_ns_functions(L, functions);
