@@ -6,7 +6,6 @@
 local core = require "netns.core"
 local effects = require "netns.topology.effects"
 local ip = require "netns.topology.ip"
-local links = require "netns.links"
 local model = require "netns.topology.model"
 local routes = require "netns.topology.routes"
 local sysctls = require "netns.topology.sysctls"
@@ -94,18 +93,15 @@ local RUNNING = { up = true, running = true, timeout = PATIENCE }
 
 --- Returns when the links of a node and their addresses can be used: the kernel
 -- is not done with either when it has answered. (An IPv6 address is heard when
--- it is not tentative any more; one of "nodad" never is, and nobody knows when.)
--- Only those that are not ready are waited for.
+-- it is not tentative any more; one of "nodad" never is, and nobody knows
+-- when.) Only those that are not ready are waited for.
 function build.settle(ns, node, interfaces)
-  local running, tentative = {}, {}
-  for _, link in ipairs(try(node.place, links.links(ns))) do
-    running[link.name] = link.running
-  end
+  local tentative = {}
   for _, addr in ipairs(try(node.place, ns:addrs { family = "inet6" })) do
     if addr.tentative then tentative[addr["local"]] = true end
   end
   for _, interface in ipairs(interfaces) do
-    if not running[interface.name] then
+    if not core.link_runs(ns, interface.name) then
       try(interface.path, watch.wait_link(ns, interface.name, RUNNING))
     end
     for _, address in ipairs(interface.addresses) do
@@ -139,19 +135,28 @@ function build.namespaces(lab, new)
   end
 end
 
---- All that is in them.
+local function each_switch(lab, fn)
+  for _, node in ipairs(lab.model.nodes) do
+    if node.kind == "switch" then try(node.place, fn(lab.of[node])) end
+  end
+end
+
+local function add_bridge(ns)
+  return ns:link_add { name = BRIDGE, kind = "bridge" }
+end
+
+local function raise_bridge(ns) return ns:link_set(BRIDGE, { up = true }) end
+
+--- All that is in them. A bridge is up when its hosts are: before, it would
+-- bring all of them what each sends as it comes up, for nobody to hear.
 function build.network(lab)
   local self = lab.model
-  for _, node in ipairs(self.nodes) do
-    if node.kind == "switch" then
-      try(node.place, lab.of[node]:link_add
-        { name = BRIDGE, kind = "bridge", up = true })
-    end
-  end
+  each_switch(lab, add_bridge)
   for _, cable in ipairs(self.cables) do lay(lab, cable) end
   for _, node in ipairs(self.nodes) do
     if node.kind ~= "switch" then configure(lab.of[node], node) end
   end
+  each_switch(lab, raise_bridge)
   for _, node in ipairs(self.nodes) do
     for _, interface in ipairs(node.interfaces) do
       add_routes(lab.of[node], interface)
