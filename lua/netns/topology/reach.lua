@@ -6,9 +6,9 @@ local ping = require "netns.ping"
 
 -- The kernel remembers no more than some 1000 neighbours in all namespaces
 -- together (net.ipv4.neigh.default.gc_thresh3), and a pair that talks needs
--- two. So many probes are sent at once; if there are more, neighbours are
--- forgotten in between.
-local BATCH = 300
+-- two. So many probes are sent at once, both of a pair together; if there are
+-- more, neighbours are forgotten in between.
+local BATCH = 600
 
 local Matrix = {}
 
@@ -31,7 +31,7 @@ end
 
 local function make(inside, family)
   local matrix, probes = setmetatable({}, Matrix), {}
-  local function pair(from, to)
+  local function probe(from, to)
     local address = node.address(from, to, inside.of[to], family)
     matrix[from.name][to.name] = false
     if address then
@@ -41,12 +41,15 @@ local function make(inside, family)
       }
     end
   end
-  for _, from in ipairs(inside.model.nodes) do
-    if from.kind ~= "switch" then
-      matrix[from.name] = {}
-      for _, to in ipairs(inside.model.nodes) do
-        if to ~= from and to.kind ~= "switch" then pair(from, to) end
+  local others = {}
+  for _, this in ipairs(inside.model.nodes) do
+    if this.kind ~= "switch" then
+      matrix[this.name] = {}
+      for _, other in ipairs(others) do
+        probe(other, this)
+        probe(this, other)
       end
+      others[#others + 1] = this
     end
   end
   return matrix, probes
