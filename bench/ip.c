@@ -119,10 +119,7 @@ static long lab(int i, const char *argument) {
    as few as can be are one that adds the names, one for all that is done from
    the bridge's, and one for each of the others. (`netns add` cannot be a line
    of the second: `-n` takes a mount namespace of its own.) */
-static long lab_batch(int i, const char *argument) {
-  (void)argument;
-  if (i > 0)
-    return 0; /* all is done already */
+static void make_all(void (*configure)(FILE *lines, int n)) {
   FILE *lines = start_lines();
   fputs("netns add lan\n", lines);
   for (int n = 0; n < total; n++)
@@ -139,11 +136,36 @@ static long lab_batch(int i, const char *argument) {
   IP("-n", "lan", "-batch", BATCH);
   for (int n = 0; n < total; n++) {
     lines = start_lines();
-    fprintf(lines, "address add %s dev eth0\nlink set eth0 up\n",
-            address_of(n));
+    configure(lines, n);
     fclose(lines);
     IP("-n", name_of(n), "-batch", BATCH);
   }
+}
+
+static void configure_lab(FILE *lines, int n) {
+  fprintf(lines, "address add %s dev eth0\nlink set eth0 up\n", address_of(n));
+}
+
+static long lab_batch(int i, const char *argument) {
+  (void)argument;
+  if (i == 0) /* then all is done */
+    make_all(configure_lab);
+  return 0;
+}
+
+/* It has no sysctls: "nodad" does for the address what the others have done for
+   the namespace. */
+static void configure_host(FILE *lines, int n) {
+  fprintf(lines,
+          "link set lo up\naddress add 10.0.0.%d/24 dev eth0\n"
+          "address add fd00::%x/64 dev eth0 nodad\nlink set eth0 up\n",
+          n + 1, n + 1);
+}
+
+static long make_switch(int i, const char *argument) {
+  (void)argument;
+  if (i == 0)
+    make_all(configure_host);
   return 0;
 }
 
@@ -176,6 +198,8 @@ int main(void) {
                                   {"lab", lab},
                                   {"lab-batch", lab_batch},
                                   {"lab-down", lab_down},
+                                  {"switch", make_switch},
+                                  {"switch-down", lab_down},
                                   {"links", links},
                                   {"links-all", links_all},
                                   {NULL, NULL}};

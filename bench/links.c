@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/membarrier.h>
 #include <linux/net_namespace.h>
@@ -25,6 +26,7 @@
 
 #define MAX 1000          /* hosts */
 #define FIRST 100         /* index of the first link we make in a namespace */
+#define LOOPBACK 1        /* index of lo */
 #define GROUP 7           /* of the links that are listed, to delete them by */
 #define PIDFD_THREAD 0200 /* pidfd_open(2), 6.9 */
 #define PIDFD_GET_NET_NAMESPACE _IO(0xff, 4) /* 6.11 */
@@ -110,8 +112,8 @@ static int netlink(void) {
 
 /* --- what is asked for --------------------------------------------------- */
 
-static void add_bridge(int sock) {
-  struct request r = new_link(FIRST, IFF_UP, "br0");
+static void add_bridge(int sock, unsigned flags) {
+  struct request r = new_link(FIRST, flags, "br0");
   unsigned info = begin(&r, IFLA_LINKINFO);
   put_text(&r, IFLA_INFO_KIND, "bridge");
   end(&r, info);
@@ -147,14 +149,21 @@ static void add_veth(int sock, const struct veth *port, const struct veth *peer,
   change(sock, &r);
 }
 
-static void add_address(int sock, int index, uint32_t address) {
-  const struct ifaddrmsg info = {
-      .ifa_family = AF_INET, .ifa_prefixlen = 16, .ifa_index = (unsigned)index};
+static void add_address(int sock, int family, int prefixlen, const void *bytes,
+                        size_t len) {
+  const struct ifaddrmsg info = {.ifa_family = (uint8_t)family,
+                                 .ifa_prefixlen = (uint8_t)prefixlen,
+                                 .ifa_index = FIRST};
   struct request r = start(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK,
                            &info, sizeof info);
-  put_number(&r, IFA_LOCAL, htonl(address));
-  put_number(&r, IFA_ADDRESS, htonl(address));
+  put(&r, IFA_LOCAL, bytes, len);
+  put(&r, IFA_ADDRESS, bytes, len);
   change(sock, &r);
+}
+
+static void add_inet(int sock, uint32_t address, int prefixlen) {
+  address = htonl(address);
+  add_address(sock, AF_INET, prefixlen, &address, sizeof address);
 }
 
 static void set_up(int sock, int index) {
@@ -178,11 +187,17 @@ struct place {
   int ns, sock;
 };
 
-static struct place new_place(void) {
+/* `sysctl`, a path, is set to `value` in it, or NULL. */
+static struct place new_place(const char *sysctl, const char *value) {
   struct place place;
   int back = home();
   check(back < 0 || unshare(CLONE_NEWNET) != 0, "unshare");
   place.ns = home();
+  if (sysctl != NULL) {
+    int fd = open(sysctl, O_WRONLY | O_CLOEXEC);
+    check(fd < 0 || write(fd, value, 1) != 1, sysctl);
+    close(fd);
+  }
   place.sock = netlink();
   check(place.ns < 0 || setns(back, CLONE_NEWNET) != 0, "return");
   close(back);
@@ -201,13 +216,13 @@ static long lab(int i, const char *argument) {
   struct veth port = {.index = FIRST + 1 + i};
   (void)argument;
   if (i == 0) {
-    lan = new_place();
-    add_bridge(lan.sock);
+    lan = new_place(NULL, NULL);
+    add_bridge(lan.sock, IFF_UP);
   }
-  hosts[i] = new_place();
+  hosts[i] = new_place(NULL, NULL);
   snprintf(port.name, sizeof port.name, "p%d", i);
   add_veth(lan.sock, &port, &eth0, hosts[i].ns, 0);
-  add_address(hosts[i].sock, FIRST, 0x0a000001U + (uint32_t)i);
+  add_inet(hosts[i].sock, 0x0a000001U + (uint32_t)i, 16);
   set_up(hosts[i].sock, FIRST);
   return 0;
 }
@@ -220,12 +235,87 @@ static long lab_down(int i, const char *argument) {
   return 0;
 }
 
+/* --- a switch: the same with all that netns.topology gives each host ------ */
+
+#define CONF "/proc/sys/net/ipv6/conf/"
+
+static struct in6_addr inet6_of(int i) {
+  struct in6_addr address = {.s6_addr = {0xfd}};
+  address.s6_addr[14] = (uint8_t)((i + 1) >> 8);
+  address.s6_addr[15] = (uint8_t)(i + 1);
+  return address;
+}
+
+/* Sends a question, and returns the head of what the answer tells. */
+static const void *ask(int sock, const struct request *r, int type) {
+  const struct nlmsghdr *reply = (const void *)answer;
+  check(send(sock, r, r->header.nlmsg_len, 0) < 0 ||
+            recv(sock, answer, sizeof answer, 0) < 0,
+        "netlink");
+  check(reply->nlmsg_type != type, "answer");
+  return NLMSG_DATA(reply);
+}
+
+/* The kernel answers this when it is not at work on a link; what ioctl(2) tells
+   is so a moment before the link sends. */
+static int is_running(int sock, int index) {
+  const struct ifinfomsg info = {.ifi_index = index};
+  struct request r = start(RTM_GETLINK, 0, &info, sizeof info);
+  put_number(&r, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  return ((const struct ifinfomsg *)ask(sock, &r, RTM_NEWLINK))->ifi_flags &
+         IFF_RUNNING;
+}
+
+static int is_tentative(int sock, struct in6_addr address) {
+  const struct ifaddrmsg info = {.ifa_family = AF_INET6, .ifa_index = FIRST};
+  struct request r = start(RTM_GETADDR, 0, &info, sizeof info);
+  put(&r, IFA_ADDRESS, &address, sizeof address);
+  return ((const struct ifaddrmsg *)ask(sock, &r, RTM_NEWADDR))->ifa_flags &
+         IFA_F_TENTATIVE;
+}
+
+/* Both ends of all links run, and all addresses can be used. The kernel has
+   almost always done by then what it does later, so this hardly ever waits. */
+static void await_usable(void) {
+  for (int i = 0; i < total; i++)
+    while (!is_running(lan.sock, FIRST + 1 + i) ||
+           !is_running(hosts[i].sock, FIRST) ||
+           is_tentative(hosts[i].sock, inet6_of(i)))
+      usleep(100);
+}
+
+static long make_switch(int i, const char *argument) {
+  const struct veth eth0 = {FIRST, "eth0"};
+  const struct in6_addr address = inet6_of(i);
+  struct veth port = {.index = FIRST + 1 + i};
+  (void)argument;
+  if (i == 0) {
+    lan = new_place(CONF "all/disable_ipv6", "1"); /* and of "default" */
+    add_bridge(lan.sock, 0);
+  }
+  hosts[i] = new_place(CONF "default/accept_dad", "0");
+  snprintf(port.name, sizeof port.name, "port%d", i + 1);
+  add_veth(lan.sock, &port, &eth0, hosts[i].ns, 0);
+  set_up(hosts[i].sock, LOOPBACK);
+  add_inet(hosts[i].sock, 0x0a000001U + (uint32_t)i, 24);
+  add_address(hosts[i].sock, AF_INET6, 64, &address, sizeof address);
+  set_up(hosts[i].sock, FIRST);
+  if (i < total - 1)
+    return 0;
+  /* up before, it would bring all hosts what each sends as it comes up */
+  set_up(lan.sock, FIRST);
+  await_usable();
+  return 0;
+}
+
+/* --- waiting for the kernel ----------------------------------------------- */
+
 /* A namespace is let go, and the kernel tells of it. */
 static void let_go(void) {
   const int group = RTNLGRP_NSID;
   const struct nlmsghdr *event = (const void *)answer;
   const char head[NLMSG_ALIGN(sizeof(struct rtgenmsg))] = {AF_UNSPEC};
-  struct place place = new_place();
+  struct place place = new_place(NULL, NULL);
   int sock = netlink();
   struct request r = start(RTM_NEWNSID, NLM_F_ACK, head, sizeof head);
   put_number(&r, NETNSA_FD, (uint32_t)place.ns);
@@ -261,7 +351,7 @@ static long make_port(int i, const char *argument) {
   int sock = netlink();
   (void)argument;
   if (i == 0)
-    add_bridge(sock);
+    add_bridge(sock, IFF_UP);
   snprintf(port.name, sizeof port.name, "p%d", i);
   snprintf(peer.name, sizeof peer.name, "q%d", i);
   add_veth(sock, &port, &peer, -1, GROUP);
@@ -306,10 +396,15 @@ static long list(int i, const char *argument) {
 }
 
 int main(void) {
-  static const struct op ops[] = {
-      {"lab", lab},         {"lab-down", lab_down},    {"settle", settle},
-      {"ports", make_port}, {"unports", delete_ports}, {"links", list},
-      {NULL, NULL}};
+  static const struct op ops[] = {{"lab", lab},
+                                  {"lab-down", lab_down},
+                                  {"settle", settle},
+                                  {"ports", make_port},
+                                  {"unports", delete_ports},
+                                  {"links", list},
+                                  {"switch", make_switch},
+                                  {"switch-down", lab_down},
+                                  {NULL, NULL}};
   self = (int)syscall(SYS_pidfd_open, getpid(), PIDFD_THREAD);
   return serve(ops);
 }

@@ -2,6 +2,7 @@
 
 local clock = require "clock" -- bench/clock.c
 local netns = require "netns"
+local topology = require "netns.topology"
 
 local ops = {}
 
@@ -117,6 +118,38 @@ end
 
 ops["lab-down"] = function()
   for i = 0, #lab do lab[i]:close() end
+end
+
+-- The same, and more, by a description: built, and every address usable.
+local function switch(count)
+  local hosts = {}
+  for i = 1, count do hosts[i] = "h" .. i end
+  return { switches = { lan = hosts } }
+end
+
+function ops.switch(count)
+  lab = assert(topology.build(switch(count)))
+end
+
+ops["switch-down"] = function() lab:close() end
+
+-- These are done once, for COUNT hosts.
+function ops.plan(count)
+  assert(topology.plan(switch(count)))
+end
+
+function ops.reach(count)
+  local found = assert(lab:reach())
+  for i = 2, count do assert(found.h1["h" .. i]) end
+end
+
+function ops.ping(count)
+  for _ = 1, count do
+    lab = assert(topology.build {
+      routers = { "r" }, links = { "client -- r", "r -- server" },
+    })
+    assert(lab.client:ping(lab.server))
+  end
 end
 
 function ops.links(count)

@@ -27,30 +27,47 @@ lab = []
 bridge = 0
 
 
-def new_place(name):
+def new_place(name, sysctl=None, value=None):
   netns.create(name)
   netns.pushns(name)
   place = IPRoute()
+  if sysctl:
+    with open("/proc/sys/net/ipv6/conf/" + sysctl, "w") as file:
+      file.write(value)
   netns.popns()
   lab.append((name, place))
   return place
 
 
-def add_host(i, argument):
+def add_port(i, of_bridge=(), of_host=()):
   global bridge
   if i == 0:
-    lan = new_place("lan")
+    lan = new_place("lan", *of_bridge)
     lan.link("add", ifname="br0", kind="bridge", state="up")
     bridge = lan.link_lookup(ifname="br0")[0]
   lan, name = lab[0][1], "b%d" % i
-  host = new_place(name)
+  host = new_place(name, *of_host)
   lan.link(
     "add", ifname="p%d" % i, kind="veth", state="up", master=bridge,
     peer={"ifname": "eth0", "net_ns_fd": name})
-  eth0 = host.link_lookup(ifname="eth0")[0]
+  return host, host.link_lookup(ifname="eth0")[0]
+
+
+def add_host(i, argument):
+  host, eth0 = add_port(i)
   n = i + 1
   host.addr("add", index=eth0, address="10.0.%d.%d" % (n >> 8, n & 255),
             prefixlen=16)
+  host.link("set", index=eth0, state="up")
+
+
+# With what netns.topology gives each host besides.
+def add_switch_host(i, argument):
+  host, eth0 = add_port(i, ("all/disable_ipv6", "1"),
+                        ("default/accept_dad", "0"))
+  host.link("set", index=1, state="up")
+  host.addr("add", index=eth0, address="10.0.0.%d" % (i + 1), prefixlen=24)
+  host.addr("add", index=eth0, address="fd00::%x" % (i + 1), prefixlen=64)
   host.link("set", index=eth0, state="up")
 
 
@@ -68,6 +85,8 @@ ops = {
   "exec": execute,
   "lab": add_host,
   "lab-down": close_lab,
+  "switch": add_switch_host,
+  "switch-down": close_lab,
   "identify": lambda i, pid: netns.pid_to_ns(int(pid)) is not None,
 }
 

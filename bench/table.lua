@@ -1,11 +1,11 @@
 -- table.lua: lets the workers (floor.c, links.c, ours.lua, ip.c, peers.py,
--- peers.go; how they are driven is in worker.h) do the same work in turns of
--- some milliseconds, and prints the medians, over the rounds, of the times and
--- of the ratios within a round: what disturbs the machine for longer than a
--- round changes times, but not ratios. Turns are short because the kernel goes
--- on cleaning up after one turn while the next is on. Who goes first changes
--- from round to round, so that nobody always comes after the one who leaves the
--- caches cold.
+-- peers-mininet.py, peers.go; how they are driven is in worker.h) do the same
+-- work in turns of some milliseconds, and prints the medians, over the rounds,
+-- of the times and of the ratios within a round: what disturbs the machine for
+-- longer than a round changes times, but not ratios. Turns are short because
+-- the kernel goes on cleaning up after one turn while the next is on. Who goes
+-- first changes from round to round, so that nobody always comes after the one
+-- who leaves the caches cold.
 --
 -- An argument is a pattern that selects measurements by their title.
 
@@ -127,6 +127,12 @@ local function row(what, against, theirs, ours, target, floor)
     target and (ceiling and "<= %.2f" or ">= %g x"):format(target) or "",
     missed and (floor and ("MISSED (floor: %.1f x)")
       :format(median(theirs, floor, quotient)) or "MISSED") or "")
+end
+
+-- What is compared with nothing: microseconds for all `count` of it.
+local function note(what, ours, count)
+  local function whole(time) return time * count end
+  line(what, "", "", ("%.2f"):format(median(ours, ours, whole)), "", "", "")
 end
 
 -- In the order of the numbers of names that they want, which only grow.
@@ -293,6 +299,43 @@ measurement("links, 100 namespaces", function()
   row(title, "ip", t["ip lab"], ours, 10, floor)
 end)
 
+-- Until all can be used, as ours sees to; of the others only the floor does.
+local function switch(hosts, rounds)
+  local title = ("a switch and %d hosts"):format(hosts)
+  measurement("topology, " .. title, function()
+    local function settle() run("links", "settle", 1) end
+    settle()
+    local t = measure(rounds, nil, {
+      { "links", hosts, "switch", "switch-down" },
+      { "ours", hosts, "switch", "switch-down" },
+      { "ip", hosts, "switch", "switch-down", every = 2 },
+      { "pyroute2", hosts, "switch", "switch-down", every = 2 },
+      { "mininet", hosts, "switch", "switch-down", every = rounds // 5 },
+    }, settle)
+    local floor, ours = t["links switch"], t["ours switch"]
+    row(title, "floor", floor, ours, 1.5)
+    row(title, "mininet", t["mininet switch"], ours, 10, floor)
+    row(title, "ip -batch", t["ip switch"], ours, 2, floor)
+    row(title, "pyroute2", t["pyroute2 switch"], ours, nil, floor)
+    note("- close() of all", t["ours switch-down"], hosts)
+  end)
+end
+
+switch(10, 40)
+switch(100, 15)
+
+measurement("topology, other times", function()
+  local function settle() run("links", "settle", 1) end
+  settle()
+  local t = measure(20, nil, { { "ours", 1, "ping", "switch-down" } }, settle)
+  note("two hosts, a router, first ping", t["ours ping"], 1)
+  t = measure(20, nil, { { "ours", 100, "plan" } })
+  note("plan of a switch and 100 hosts", t["ours plan"], 100)
+  t = measure(5, nil, { { "ours", 30, "switch", "reach", "switch-down" } },
+    settle)
+  note("reach(), 30 hosts: 870 pairs", t["ours reach"], 30)
+end)
+
 measurement("links, 1000 in one namespace", function()
   run("links", "ports", 499) -- with the other ends, the bridge and lo: 1000
   local t = measure(60, nil, {
@@ -341,6 +384,7 @@ start("links", build .. "/links")
 start("ours", OURS)
 start("ip", build .. "/ip")
 start("pyroute2", "/usr/bin/python3 bench/peers.py")
+start("mininet", "/usr/bin/python3 bench/peers-mininet.py")
 start("go", build .. "/peers-go")
 print "Microseconds and ratios: medians of the rounds. Against the floor (and\
 the library itself) the ratio is ours to theirs; else theirs to ours."
