@@ -331,6 +331,13 @@ describe("mistakes", function()
     { "the subnet as an address", "nodes.a.eth0: 10.0.0.0/24 is the subnet "
       .. "itself", { nodes = { a = { eth0 = "10.0.0.0/24" } },
       links = { "a -- b" } } },
+    { "a multicast address", "nodes.a.eth0: 224.0.0.1/24 is not for a host",
+      { nodes = { a = { eth0 = "224.0.0.1/24" } }, links = { "a -- b" } } },
+    { "a loopback address", "nodes.a.eth0: ::1/64 is not for a host",
+      { nodes = { a = { eth0 = "::1/64", lo = "::1/128" } },
+        links = { "a -- b" } } },
+    { "a multicast subnet", "links[1].ipv6: ff02::/64 is not for hosts",
+      { links = { { "a -- b", ipv6 = "ff02::/64" } } } },
     { "a subnet with bits behind", "links[1].ipv4: 10.0.0.1/24 has bits behind "
       .. "the prefix", { links = { { "a -- b", ipv4 = "10.0.0.1/24" } } } },
     { "IPv6 on a small link",

@@ -132,8 +132,8 @@ describe("in a terminal #novalgrind", function()
   -- neither can give the terminal back to the host's process group
   for who, shell in pairs {
     ["a shell in a lab"] = [[
-      local lab = assert(require "netns.topology".build { links = { "a -- b" } })
-      ns = lab.a]],
+      local topology = require "netns.topology"
+      ns = assert(topology.build { links = { "a -- b" } }).a]],
     ["a shell that is killed"] = "",
   } do
     test(who .. " leaves the terminal to the host", function(terminal)

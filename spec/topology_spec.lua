@@ -509,6 +509,9 @@ describe("a link of a lab", function()
     end
     assert.is_true(link:set { rate = 20e6 })
     assert.equal(20e6, lab.b:qdiscs({ kind = "tbf" })[1].rate)
+    for _, rate in ipairs { 8, 1e18 } do -- as far as a description may go
+      assert(link:set { rate = rate })
+    end
     assert.is_true(link:set { rate = false })
     assert.same({}, lab.b:qdiscs { kind = "tbf" })
     assert.same({}, lab:diff())

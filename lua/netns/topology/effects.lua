@@ -14,10 +14,12 @@ end
 function effects.queue(of)
   if next(of) == nil then return nil end
   if is_rate_alone(of) then
-    -- ten milliseconds of it at once, and fifty that wait
+    -- ten milliseconds of it at once, and fifty that wait; the kernel counts in
+    -- 32 bits
+    local burst = math.max(math.floor(of.rate / 800), 16384)
     return {
-      kind = "tbf", rate = of.rate, latency = 0.05,
-      burst = math.max(math.floor(of.rate / 800), 16384),
+      kind = "tbf", rate = of.rate, burst = math.min(burst, 2 ^ 30),
+      latency = math.min(0.05, 2 ^ 30 * 8 / of.rate),
     }
   end
   local queue = { kind = "netem" }

@@ -19,6 +19,25 @@ function ip.parse(text)
   }
 end
 
+-- What no interface of a host can have: by prefix, and its length.
+local SPECIAL = {
+  { "0.0.0.0", 8 }, { "224.0.0.0", 3 }, { "::", 128 }, { "ff00::", 8 },
+}
+local LOOPBACK = { { "127.0.0.0", 8 }, { "::1", 128 } }
+
+local function is_among(bytes, prefixes)
+  for _, prefix in ipairs(prefixes) do
+    local subnet = { bytes = core.ip_bytes(prefix[1]), length = prefix[2] }
+    if ip.inside(bytes, subnet) then return true end
+  end
+end
+
+--- Whether an interface of this name may have an address.
+function ip.is_usable(bytes, interface)
+  return not is_among(bytes, SPECIAL)
+    and (interface == "lo" or not is_among(bytes, LOOPBACK))
+end
+
 --- How a prefix is written.
 function ip.text(bytes, length)
   return ("%s/%d"):format(core.ip_text(bytes), length)

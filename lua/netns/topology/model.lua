@@ -113,6 +113,8 @@ local function read_subnet(self, path, value, family)
       or "an IPv6 subnet or false", value)
   elseif ip.network(subnet.bytes, subnet.length) ~= subnet.bytes then
     mistake(self, path, "%s has bits behind the prefix", value)
+  elseif not ip.is_usable(subnet.bytes) then
+    mistake(self, path, "%s is not for hosts", value)
   else
     return ip.subnet(subnet)
   end
@@ -224,7 +226,7 @@ local function add_node(self, name, kind, path)
   return node
 end
 
-local function read_addresses(self, path, value)
+local function read_addresses(self, path, interface, value)
   local list = {}
   if type(value) == "string" then value = { value } end
   if type(value) ~= "table" then
@@ -241,7 +243,9 @@ local function read_addresses(self, path, value)
       mistake(self, place, "%s has no length of a prefix (/24)", text)
     else
       local subnet = ip.subnet(address)
-      if address.family == "inet" and address.length < 31
+      if not ip.is_usable(address.bytes, interface) then
+        mistake(self, place, "%s is not for a host", text)
+      elseif address.family == "inet" and address.length < 31
         and address.bytes == subnet.bytes then
         mistake(self, place, "%s is the subnet itself", text)
       end
@@ -334,7 +338,7 @@ local function read_node(self, name, t)
       if problem then mistake(self, place, "it %s", problem) end
       node.interface[key] = {
         node = node, name = key, path = place, said = true,
-        addresses = read_addresses(self, place, value),
+        addresses = read_addresses(self, place, key, value),
       }
     end
   end
