@@ -95,7 +95,7 @@ describe("a kernel", function()
         -- a socket of its own, on which nothing of before comes
         assert(ns:link "lo".name == "lo")
       end
-      -- the kernel has got the last one
+      -- the kernel has got the last two
       print(ns:link "lo".mtu, ns:addrs { family = "inet" }[1]["local"])
       print(monitor:read(10).action, monitor:read(10) ~= nil)
     ]])
@@ -109,7 +109,7 @@ describe("a kernel", function()
       .. "wait_listen: sockets L: tcp: Connection timed out\n"
       .. "link_set L: lo: Connection timed out\n"
       .. "addr_add L: lo 10.0.0.1/8: Connection timed out\n"
-      .. "65536\t10.0.0.1\nadd\ttrue$"):gsub("L", (label:gsub("%%", "%%%%"))),
+      .. "1400\t10.0.0.1\nchange\ttrue$"):gsub("L", (label:gsub("%%", "%%%%"))),
       output)
   end)
 
