@@ -23,8 +23,10 @@ function guests.version(command, pattern)
   return version or error(command .. " tells no version of Lua", 2)
 end
 
--- What make test-all or the sanitizers have set is not for this build.
-local MAKE = "env -u MAKEFLAGS -u MAKEOVERRIDES -u BUILD -u CFLAGS -u LUA "
+-- What make test-all or the sanitizers have set is not for this build, and two
+-- suites may run at once.
+local MAKE = "mkdir -p build && flock build "
+  .. "env -u MAKEFLAGS -u MAKEOVERRIDES -u BUILD -u CFLAGS -u LUA "
   .. "make -s -j2 LUA=%s %s"
 
 --- Builds a file of build/LUA for a Lua; its directory, or nil and why not.
