@@ -99,6 +99,12 @@ static bool is_home(lua_State *L, const nn_ns *ns) {
   return same;
 }
 
+/* Opens one in a namespace; 0 or an errno. */
+static int open_in(lua_State *L, const nn_ns *ns, nn_rtnl *rtnl) {
+  return is_home(L, ns) ? nn_rtnl_open(rtnl)
+                        : nn_inside(L, ns->fd, nn_rtnl_open, rtnl);
+}
+
 /* The process that uses a socket has a lock on it, which ends with the process,
    or when it executes another program. */
 static int claim(nn_rtnl *rtnl) {
@@ -145,8 +151,7 @@ static nn_rtnl *push_kept(lua_State *L, int arg, const nn_ns *ns,
 static int replace(lua_State *L, nn_ns *ns, nn_rtnl *kept) {
   nn_rtnl *own = nn_rtnl_push(L);
   own->protocol = kept->protocol;
-  int err = is_home(L, ns) ? nn_rtnl_open(own)
-                           : nn_inside(L, ns->fd, nn_rtnl_open, own);
+  int err = open_in(L, ns, own);
   if (err == 0)
     err = claim(own);
   if (err == 0) {
@@ -320,8 +325,7 @@ static int rtnl_open(lua_State *L) {
   if (!lua_isnil(L, 1) && (ns = nn_ns_arg(L, 1, what)) == NULL)
     return 3;
   nn_rtnl *rtnl = nn_rtnl_push(L);
-  int err = ns == NULL ? nn_rtnl_open(rtnl)
-                       : nn_inside(L, ns->fd, nn_rtnl_open, rtnl);
+  int err = ns == NULL ? nn_rtnl_open(rtnl) : open_in(L, ns, rtnl);
   if (ns != NULL)
     nn_ns_done(ns);
   return err == 0 ? 1 : nn_fail(L, err, "%s", what);
