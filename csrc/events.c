@@ -175,11 +175,9 @@ static int net_scan(lua_State *L) {
 }
 
 void nn_open_events(lua_State *L) {
-  static const luaL_Reg functions[] = {{"net_listen", net_listen},
-                                       {"net_wait", net_wait},
-                                       {"net_events", net_events},
-                                       {"net_scan", net_scan},
-                                       {"net_look", net_look},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"net_listen", net_listen}, {"net_wait", net_wait},
+      {"net_events", net_events}, {"net_scan", net_scan},
+      {"net_look", net_look},     {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

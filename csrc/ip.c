@@ -28,8 +28,8 @@ static int ip_text(lua_State *L) {
   size_t size;
   const char *bytes = luaL_checklstring(L, 1, &size);
   luaL_argcheck(L, size == 4 || size == 16, 1, "4 or 16 bytes expected");
-  lua_pushstring(L, inet_ntop(size == 4 ? AF_INET : AF_INET6, bytes, text,
-                              sizeof text));
+  lua_pushstring(
+      L, inet_ntop(size == 4 ? AF_INET : AF_INET6, bytes, text, sizeof text));
   return 1;
 }
 

@@ -96,23 +96,19 @@ static int log_events(lua_State *L) {
 /* log:text(from): what was written after so many bytes. */
 static int log_text(lua_State *L) {
   struct stat st;
-  luaL_Buffer text;
   nn_log *log = check_log(L);
-  off_t from = (off_t)nn_checkint(L, 2, 0, INT64_MAX);
-  luaL_buffinit(L, &text);
-  off_t end = fstat(log->file, &st) == 0 ? st.st_size : 0;
-  while (from < end) {
-    char *room = luaL_prepbuffer(&text);
-    size_t size = LUAL_BUFFERSIZE;
-    if ((off_t)size > end - from)
-      size = (size_t)(end - from);
-    ssize_t n = pread(log->file, room, size, from);
+  const off_t from = (off_t)nn_checkint(L, 2, 0, INT64_MAX);
+  size_t size = 0, done = 0;
+  if (fstat(log->file, &st) == 0 && st.st_size > from)
+    size = (size_t)(st.st_size - from);
+  char *text = lua_newuserdata(L, size + 1);
+  while (done < size) {
+    ssize_t n = pread(log->file, text + done, size - done, from + (off_t)done);
     if (n <= 0)
       break;
-    luaL_addsize(&text, (size_t)n);
-    from += n;
+    done += (size_t)n;
   }
-  luaL_pushresult(&text);
+  lua_pushlstring(L, text, done);
   return 1;
 }
 

@@ -81,10 +81,10 @@ static int share(void) {
   return 0;
 }
 
-/* Opens the directory of the names and locks it, by flock(2) as current iproute2
-   does; -1 and errno. Two that bind the directory at once would stack mounts;
-   two that delete a name at once would both have done it, or take away another
-   one that a third has just added. */
+/* Opens the directory of the names and locks it, by flock(2) as current
+   iproute2 does; -1 and errno. Two that bind the directory at once would stack
+   mounts; two that delete a name at once would both have done it, or take away
+   another one that a third has just added. */
 static int lock_dir(void) {
   int dir = open(NN_RUN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   while (dir >= 0 && flock(dir, LOCK_EX) != 0)

@@ -602,9 +602,11 @@ static int class_delete(lua_State *L) {
 /* core.quantity(measure, text): what a text tells as a number; nothing if it is
    not understood. */
 static int quantity(lua_State *L) {
-  static const char *const names[] = {
-      [NN_TIME] = "time",         [NN_RATE] = "rate", [NN_SIZE] = "size",
-      [NN_FRACTION] = "fraction", [4] = NULL};
+  static const char *const names[] = {[NN_TIME] = "time",
+                                      [NN_RATE] = "rate",
+                                      [NN_SIZE] = "size",
+                                      [NN_FRACTION] = "fraction",
+                                      [4] = NULL};
   const int measure = luaL_checkoption(L, 1, NULL, names);
   double value;
   luaL_checkstring(L, 2);

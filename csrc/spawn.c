@@ -343,10 +343,8 @@ static int start_failed(lua_State *L, const nn_job *job, const char *what,
      input   for stdin, if that is "pipe": the caller keeps it */
 static int spawn_spawn(lua_State *L) {
   char vrf[4096], base[PATH_MAX];
-  nn_job job = {.template = -1,
-                .root = -1,
-                .lifeline = {-1, -1},
-                .kept = {-1, -1}};
+  nn_job job = {
+      .template = -1, .root = -1, .lifeline = {-1, -1}, .kept = {-1, -1}};
   const char *what = luaL_checkstring(L, 1), *stream = NULL;
   lua_settop(L, 3);
   nn_ns *ns = nn_ns_arg(L, 2, what);
