@@ -76,7 +76,7 @@ describe("a forked child", function()
 
   it("reads none of the answers that were for the parent", function()
     for _ = 1, 10 do
-      assert.matches("same$", (run [[
+      assert.matches("%f[%a]same%f[%A]", (run [[
         if host.fork() > 0 then
           while true do ns:links() end
         end

@@ -3,8 +3,8 @@ local guests = require "spec.guests"
 local t = require "spec.support"
 
 -- What each of them does once: it makes a namespace with a link, enters it,
--- runs programs in it, waits for them, and takes it away. It prints what was not
--- as it should be, and then a line.
+-- runs programs in it, waits for them, and takes it away. It prints what was
+-- not as it should be, and then a line.
 local TRIAL = [[
   local netns = require "netns"
   local name = %q
