@@ -152,6 +152,9 @@ describe("a host without privileges and file system", function()
       io.stdout:flush()
       host.drop()
       print(#ns:links(), #ns:addrs(), #ns:sockets(), ns:link "lo".name)
+      for _, list in ipairs { "routes", "neighs", "rules", "qdiscs" } do
+        assert(ns[list](ns))
+      end
       print(select(3, ns:link_set("lo", { up = true })) == EPERM)
       process.stdin:write "\n"
       process.stdin:close()
