@@ -20,12 +20,13 @@
 #   make clean
 #
 # LUA=5.4 chooses the Lua to build for (5.1 to 5.4, or luajit), and
-# SPEC=spec/exec_spec.lua what to run.
+# SPEC=spec/exec_spec.lua what to run; JOBS=2 how many specs beside each other.
 
 LUA     ?= 5.4
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 KERNEL  ?= 6.1
+JOBS    ?= 2
 PREFIX  ?= /usr/local
 DESTDIR ?=
 BUILD   ?= build/$(LUA)
@@ -46,10 +47,15 @@ cflags   = -std=c11 -D_GNU_SOURCE $(warnings) -fvisibility=hidden -fPIC \
 libs     = $(shell pkg-config --libs libnl-3.0)
 
 # The specs that an ordinary user runs once more, after netns.rootless().
-rootless = $(wildcard spec/topology_spec.lua) spec/handle_spec.lua \
-           spec/names_spec.lua spec/monitor_spec.lua
-as_user  = $(if $(SPEC),$(filter $(rootless),$(SPEC)),$(rootless))
+rootless = spec/topology_spec.lua spec/handle_spec.lua spec/names_spec.lua \
+           spec/monitor_spec.lua
 user     = setpriv --reuid 65534 --regid 65534 --clear-groups
+
+# Each in namespaces of its own, JOBS at a time, since they mostly wait; large
+# ones first.
+specs    = $(or $(SPEC),$(shell ls -S spec/*_spec.lua))
+beside   = | xargs -r -P $(JOBS) -n 1 env NETNS_BUILD=$(BUILD) \
+           spec/quietly spec/isolated spec/readable
 
 sources  = $(wildcard csrc/*.c)
 headers  = $(wildcard csrc/*.h)
@@ -82,12 +88,9 @@ run:
 test:
 	@.ci/packages build test lua-$(LUA)
 	@$(MAKE) --no-print-directory all $(BUILD)/host
-	NETNS_BUILD=$(BUILD) spec/isolated spec/readable \
-	  $(lua) /usr/bin/busted $(SPEC)
-ifneq ($(as_user),)
-	NETNS_BUILD=$(BUILD) spec/isolated spec/readable $(user) \
-	  $(lua) /usr/bin/busted --helper=spec/rootless.lua $(as_user)
-endif
+	@printf '%s\n' $(specs) $(beside) $(lua) /usr/bin/busted
+	@printf '%s\n' $(filter $(rootless),$(specs)) $(beside) $(user) \
+	  $(lua) /usr/bin/busted --helper=spec/rootless.lua
 
 # The libraries first, since a spec tries each in each Lua.
 test-all:
@@ -119,14 +122,15 @@ lint:
 
 # The sanitizers want their runtime in the program from the start: a host of
 # our own is it. Its leaks at exit count.
+asan: BUILD = build/asan-$(LUA)
+asan: export NETNS_SPEC_LUA = $(BUILD)/host 0
+asan: export ASAN_OPTIONS = detect_leaks=1
 asan:
 	@.ci/packages build test lua-$(LUA)
-	@$(MAKE) --no-print-directory BUILD=build/asan-$(LUA) \
+	@$(MAKE) --no-print-directory BUILD=$(BUILD) \
 	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
-	  all build/asan-$(LUA)/host
-	NETNS_BUILD=build/asan-$(LUA) NETNS_SPEC_LUA="build/asan-$(LUA)/host 0" \
-	  ASAN_OPTIONS=detect_leaks=1 \
-	  spec/isolated spec/readable build/asan-$(LUA)/host 0 /usr/bin/busted $(SPEC)
+	  all $(BUILD)/host
+	@printf '%s\n' $(specs) $(beside) $(BUILD)/host 0 /usr/bin/busted
 
 threads: export NETNS_SPEC_SECONDS = $(or $(SECONDS),30)
 threads:
