@@ -117,7 +117,9 @@ lint:
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 	  --enable=warning,performance,portability --library=posix,gnu \
 	  --suppress=missingInclude csrc
-	clang-tidy --quiet $(sources) -- $(cflags) 2>/dev/null
+	@echo clang-tidy csrc
+	@printf '%s\n' $(sources) | xargs -P $(JOBS) -n 4 \
+	  sh -c 'clang-tidy --quiet "$$@" -- $(cflags) 2>/dev/null' -
 	luarocks --lua-version $(version) lint netns-scm-1.rockspec
 
 # The sanitizers want their runtime in the program from the start: a host of

@@ -289,6 +289,23 @@ static bool has_any(lua_State *L, int table, const nn_field *fields) {
   return any;
 }
 
+/* Asks for the link called like the second argument, and pushes what `push`
+   makes of it; or nil, message, errno. */
+static int answer(lua_State *L, nn_push *push) {
+  nn_codec codec;
+  nn_ack ack;
+  const char *name = check_name(L);
+  nn_ns *ns = nn_codec_open(L, "link", &codec);
+  if (ns == NULL)
+    return 3;
+  const struct nlmsghdr *msg = get_link(&codec, 2, &ack);
+  if (msg == NULL)
+    return fail(&codec, ns, &ack, name);
+  push(&codec, msg);
+  nn_ns_done(ns);
+  return 1;
+}
+
 /***
 One link, by its name: `ip -n NAME -details -statistics link show dev LINK`.
 @function link
@@ -300,18 +317,13 @@ One link, by its name: `ip -n NAME -details -statistics link show dev LINK`.
 @treturn[2] integer errno: ENODEV
 */
 static int link_get(lua_State *L) {
-  nn_codec codec;
-  nn_ack ack;
-  const char *name = check_name(L);
-  nn_ns *ns = nn_codec_open(L, "link", &codec);
-  if (ns == NULL)
-    return 3;
-  const struct nlmsghdr *msg = get_link(&codec, 2, &ack);
-  if (msg == NULL)
-    return fail(&codec, ns, &ack, name);
-  nn_push_link(&codec, msg);
-  nn_ns_done(ns);
-  return 1;
+  return answer(L, nn_push_link);
+}
+
+static bool push_running(const nn_codec *codec, const struct nlmsghdr *msg) {
+  const struct ifinfomsg *info = nlmsg_data(msg);
+  lua_pushboolean(codec->L, (info->ifi_flags & IFF_RUNNING) != 0);
+  return true;
 }
 
 /* core.link_runs(NS, name): whether a link is running, for who asks it of many;
@@ -319,19 +331,7 @@ static int link_get(lua_State *L) {
    that only when it is not at work on one: ioctl(2) tells that a link runs a
    moment before it sends. */
 static int link_runs(lua_State *L) {
-  nn_codec codec;
-  nn_ack ack;
-  const char *name = check_name(L);
-  nn_ns *ns = nn_codec_open(L, "link", &codec);
-  if (ns == NULL)
-    return 3;
-  const struct nlmsghdr *msg = get_link(&codec, 2, &ack);
-  if (msg == NULL)
-    return fail(&codec, ns, &ack, name);
-  const struct ifinfomsg *info = nlmsg_data(msg);
-  lua_pushboolean(L, (info->ifi_flags & IFF_RUNNING) != 0);
-  nn_ns_done(ns);
-  return 1;
+  return answer(L, push_running);
 }
 
 /* --- writing ------------------------------------------------------------- */

@@ -48,4 +48,15 @@ function guests.env(lua)
     .. "LUA_CPATH='%s/?.so;;'"):format(root, root, dir)
 end
 
+--- As busted's `it`, which is given with its `pending`: with a problem that is
+-- why a test is pending.
+function guests.it(it, pending, problem)
+  return function(title, fn)
+    it(title, function()
+      if problem then return pending(problem) end
+      fn()
+    end)
+  end
+end
+
 return guests

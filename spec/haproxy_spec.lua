@@ -11,12 +11,7 @@ if not problem then
     guests.env(guests.version("haproxy -vv", "Lua version : Lua (%d+%.%d+)"))
 end
 
-local function it_has(title, fn)
-  it(title, function()
-    if problem then return pending(problem) end
-    fn()
-  end)
-end
+local it_has = guests.it(it, pending, problem)
 
 local PORT = 8099
 

@@ -9,12 +9,7 @@ if not problem then
     guests.env(guests.version("nmap -V", "liblua%-(%d+%.%d+)"))
 end
 
-local function it_has(title, fn)
-  it(title, function()
-    if problem then return pending(problem) end
-    fn()
-  end)
-end
+local it_has = guests.it(it, pending, problem)
 
 -- The path of a new file with a script for nmap, which goes with the test.
 local function script(text)
