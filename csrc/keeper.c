@@ -141,6 +141,12 @@ static bool is_ours(const nn_keeper *self) { /* not those of a parent */
   return self->pidfd >= 0 && self->starter == getpid();
 }
 
+/* keeper:ours(): whether this process has started it. */
+static int keeper_ours(lua_State *L) {
+  lua_pushboolean(L, is_ours(luaL_checkudata(L, 1, KEEPER)));
+  return 1;
+}
+
 /* keeper:kill(): ends it and all that it keeps. */
 static int keeper_kill(lua_State *L) {
   nn_keeper *self = luaL_checkudata(L, 1, KEEPER);
@@ -172,8 +178,10 @@ static int keeper_gc(lua_State *L) {
 
 void nn_open_keeper(lua_State *L) {
   static const luaL_Reg functions[] = {{"keeper", keeper_start}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {
-      {"kill", keeper_kill}, {"close", keeper_close}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"ours", keeper_ours},
+                                     {"kill", keeper_kill},
+                                     {"close", keeper_close},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", keeper_gc}, {NULL, NULL}};
   nn_newtype(L, KEEPER, methods, meta);
   luaL_setfuncs(L, functions, 0);

@@ -252,4 +252,25 @@ describe("a forked child", function()
       ns:close()
     ]])
   end)
+
+  it("leaves the parent's lab, its names and its programs", function()
+    local name = t.name()
+    assert.equal("", run(("local NAME = %q\n"):format(name) .. [[
+      local topology = require "netns.topology"
+      local lab = assert(topology.build {
+        named = true, links = { NAME .. "-a -- " .. NAME .. "-b" } })
+      local a = lab[NAME .. "-a"]
+      local process = assert(a:spawn { "sleep", "1000" })
+      be_rid(lab, function() lab, a, process = nil, nil, nil end)
+      assert(#netns.names() == 2)
+      assert(a:ping(lab[NAME .. "-b"]))
+      local ok, _, errno = process:wait(0)
+      assert(not ok and errno == core.errno.ETIMEDOUT)
+      lab:close()
+      assert(#netns.names() == 0)
+      local _, how = process:wait()
+      assert(how == "signal")
+      process:close()
+    ]]))
+  end)
 end)

@@ -123,6 +123,13 @@ describe("a plan", function()
     assert.same({ "10.0.3.3/24", "fd00:0:0:3::3/64" }, made.nodes.a.eth3)
   end)
 
+  it("has no effect that is none", function()
+    local made = plan {
+      links = { { "a -- b", delay = "0ms", jitter = 0, loss = "0%" } },
+    }
+    assert.same({ "a:eth0", "b:eth0" }, made.links[1])
+  end)
+
   it("planned again stays as it is, also stored and loaded", function()
     local description = {
       named = true, ipv4 = "172.16.0.0/12", routers = { "r1", "r2" },

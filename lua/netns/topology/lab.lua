@@ -72,9 +72,9 @@ local function keep_of(inside)
 end
 
 -- The names go first: as long as there are any, the keeper is to take them away
--- if this process is killed.
+-- if this process is killed. In a forked child they are the parent's.
 local function close(inside)
-  unname(inside)
+  if inside.keeper and inside.keeper:ours() then unname(inside) end
   if inside.keeper then processes.end_keeper(inside.keeper) end
   inside.keeper = nil
   for _, ns in pairs(inside.of) do ns:close() end

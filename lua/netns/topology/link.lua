@@ -36,7 +36,6 @@ local function merge(self, changes)
     if model.EFFECTS[name] then
       merged[name] = nil
       if value then merged[name] = model.effect(reader, name, name, value) end
-      if merged[name] == 0 then merged[name] = nil end
     elseif name ~= "up" then
       error(("unknown option '%s' to 'set'"):format(tostring(name)), 3)
     end

@@ -126,7 +126,7 @@ local KINDS = {
   rate = "bits a second, or a rate such as \"10mbit\",",
 }
 
--- A number, or nil if it is a mistake.
+-- A number; nil if it is a mistake, or 0, which has no effect.
 function model.effect(self, path, name, value)
   local kind, min, max = EFFECTS[name][1], EFFECTS[name][2], EFFECTS[name][3]
   local number = value
@@ -147,7 +147,7 @@ function model.effect(self, path, name, value)
     else
       mistake(self, path, "%s is out of range", value)
     end
-  else
+  elseif number ~= 0 then
     return kind == "rate" and math.floor(number) or number
   end
 end
