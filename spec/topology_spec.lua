@@ -222,6 +222,23 @@ describe("a lab", function()
     for _, lab in ipairs(labs) do assert_all_reach(lab) end
   end)
 
+  it("asks for no router, unless it is told to", function()
+    local function solicitations(node)
+      local text = assert(node:capture { "cat", "/proc/net/snmp6" }).stdout
+      return tonumber(text:match "Icmp6OutRouterSolicits%s+(%d+)")
+    end
+    local eth0 = "net.ipv6.conf.eth0.router_solicitation"
+    local lab = build {
+      links = { "a -- b" },
+      nodes = {
+        a = { sysctl = { [eth0 .. "_delay"] = 0 } },
+        b = { sysctl = { [eth0 .. "_delay"] = 0, [eth0 .. "s"] = -1 } },
+      },
+    }
+    t.eventually(function() return solicitations(lab.b) > 0 end)
+    assert.equal(0, solicitations(lab.a))
+  end)
+
   it("may be large", function()
     local members = {}
     for i = 1, t.many(1000) do members[i] = "h" .. i end

@@ -12,6 +12,9 @@ local ALL = {
   { "net.ipv6.conf.default.disable_ipv6", host = "0", switch = "1" },
   -- nobody else is on the links: no duplicate address has to be looked for
   { "net.ipv6.conf.default.accept_dad", host = "0" },
+  -- nor is there a router to ask for: what 1000 hosts of a switch ask comes to
+  -- each of them, and the kernel's queues, which all namespaces share, overflow
+  { "net.ipv6.conf.default.router_solicitations", host = "0" },
 }
 
 local of = {}
