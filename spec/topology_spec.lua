@@ -305,7 +305,7 @@ describe("a lab that cannot be built", function()
     return calls >= n
   end
 
-  it("leaves nothing, whichever step fails", function()
+  it("leaves nothing, whichever step fails #anykernel", function()
     local description = {
       named = true, routers = { "r" },
       nodes = { a = { lo = "192.0.2.1/32",
