@@ -9,7 +9,7 @@ local E = netns.errno
 
 local PAIR = { links = { "a -- r", "r -- b" }, routers = { "r" } }
 
-describe("a lab of each test's own", function()
+describe("a lab of each test's own #novalgrind", function()
   t.guard(before_each, after_each)
 
   local function build(description)
@@ -75,7 +75,7 @@ describe("a lab of each test's own", function()
   end)
 end)
 
-describe("a lab that tests share", function()
+describe("a lab that tests share #novalgrind", function()
   local lab
 
   setup(function()
@@ -100,7 +100,7 @@ describe("a lab that tests share", function()
   end)
 end)
 
-describe("in a lab", function()
+describe("in a lab #novalgrind", function()
   t.guard(before_each, after_each)
 
   local function build(description)
@@ -215,7 +215,7 @@ describe("a description", function()
   end)
 end)
 
-describe("a host with labs", function()
+describe("a host with labs #novalgrind", function()
   t.guard(before_each, after_each)
 
   -- A lab with programs that would rather live on; their marker is $0.
@@ -272,7 +272,7 @@ describe("a host with labs", function()
   end)
 end)
 
-describe("in a user namespace that shares the machine's processes", function()
+describe("in a user namespace with the processes of all #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("programs run in a lab, and the host's own go on outside", function()

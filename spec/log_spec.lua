@@ -84,7 +84,7 @@ describe("a log", function()
     assert.error_matches(function() logged:wait_log("x", -1) end, "timeout")
   end)
 
-  it("is gone with a program that could not be started", function()
+  it("is gone with what could not be started #novalgrind", function()
     local ns = t.keep(assert(netns.new()))
     local nothing, _, code = ns:spawn({ "no-such-program" }, { log = true })
     assert.is_nil(nothing)

@@ -71,7 +71,7 @@ local function assert_all_reach(lab, family)
   end
 end
 
-describe("a lab", function()
+describe("a lab #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("is two hosts and a router in four lines, pinged", function()
@@ -249,7 +249,7 @@ describe("a lab", function()
   end)
 end)
 
-describe("a lab that cannot be built", function()
+describe("a lab that cannot be built #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("is no lab if its description has mistakes", function()
@@ -336,7 +336,7 @@ describe("a lab that cannot be built", function()
   end)
 end)
 
-describe("a lab's programs", function()
+describe("a lab's programs #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("have a process namespace of their own, with its /proc", function()
@@ -426,7 +426,7 @@ print(urllib.request.urlopen("http://" + sys.argv[1] + ":8000/").status)]],
   end)
 end)
 
-describe("a lab with names", function()
+describe("a lab with names #novalgrind", function()
   t.guard(before_each, after_each)
 
   local function named(prefix)
@@ -588,7 +588,7 @@ describe("a link of a lab", function()
   end)
 end)
 
-describe("what is there", function()
+describe("what is there #novalgrind", function()
   t.guard(before_each, after_each)
 
   it("is told in a matrix", function()
