@@ -814,7 +814,7 @@ s.close()]]):format(bytes) })
     local function outside(distribution)
       queue.distribution = distribution
       assert(a:qdisc_set("v0", queue))
-      local result = assert(a:capture { "ping", "-c", "100", "-i", "0.02",
+      local result = assert(a:capture { "ping", "-c", "200", "-i", "0.02",
         "192.0.2.2" })
       local n, far, sum = 0, 0, 0
       for text in result.stdout:gmatch "time=([%d.]+)" do
@@ -822,7 +822,7 @@ s.close()]]):format(bytes) })
         n, sum = n + 1, sum + ms
         if ms < 190 or ms > 410 then far = far + 1 end
       end
-      assert.equal(100, n)
+      assert.equal(200, n)
       near(300, sum / n, 40)
       return far / n
     end

@@ -12,8 +12,8 @@ local ALL = {
   { "net.ipv6.conf.default.disable_ipv6", host = "0", switch = "1" },
   -- nobody else is on the links: no duplicate address has to be looked for
   { "net.ipv6.conf.default.accept_dad", host = "0" },
-  -- nor is there a router to ask for: what 1000 hosts of a switch ask comes to
-  -- each of them, and the kernel's queues, which all namespaces share, overflow
+  -- nor a router: what 1000 hosts on a switch ask of one comes to each of them,
+  -- and overflows queues of the kernel that all namespaces share
   { "net.ipv6.conf.default.router_solicitations", host = "0" },
 }
 
