@@ -14,6 +14,7 @@ end
 local it_has = guests.it(it, pending, problem)
 
 local PORT = 8099
+local THREADS = 4 -- as the configuration has it
 
 -- A client: connections that send requests, one after the other. It prints how
 -- many were answered, and each answer once.
@@ -108,6 +109,7 @@ local function start(where, mode, edit)
     end
     return worker and t.read(("/proc/%d/status"):format(worker))
       :find "\nCapPrm:%s*0+\n"
+      and #core.readdir(("/proc/%d/task"):format(worker)) >= THREADS
   end)
   return worker, process
 end
@@ -191,7 +193,7 @@ describe("haproxy", function()
       local client = ask(where, "/namespaces/" .. where.name, 20, 500)
       local looks = 0
       repeat
-        assert.is_true(threads_in(worker, where.front) >= 4)
+        assert.is_true(threads_in(worker, where.front) >= THREADS)
         looks = looks + 1
       until select(3, client:wait(0.05)) ~= core.errno.ETIMEDOUT
       local count, text = answer(client)
@@ -199,7 +201,7 @@ describe("haproxy", function()
       assert.is_true(looks > 3)
       assert.equal("200", text:match "^%d+") -- and one answer for all
       assert.same(expected(where), json.decode(text:sub(5)))
-      assert.is_true(threads_in(worker, where.front) >= 4)
+      assert.is_true(threads_in(worker, where.front) >= THREADS)
     end)
   end
 
@@ -253,7 +255,7 @@ describe("haproxy", function()
         assert.equal("hello", text)
         other:close()
         t.eventually(function() return get(where, "/") == 503 end)
-        assert.is_true(threads_in(worker, where.front) >= 4)
+        assert.is_true(threads_in(worker, where.front) >= THREADS)
       end)
   end
 

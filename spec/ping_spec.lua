@@ -743,14 +743,14 @@ describe("many pings at once", function()
     local probes = {
       { ns = a, address = "10.0.0.2" }, { ns = a, address = "10.0.0.1" },
     }
-    for _, timeout in ipairs { 0, 0.25 } do
+    for timeout, most in pairs { [0] = 1, [1] = 6 } do -- asks each 0.2 s
       local before, start = count(b, "InEchos"), core.now()
       assert.is_true(ping.all(probes, timeout))
       assert.is_true(core.now() - start >= timeout - 0.001)
       assert.equal(E.ETIMEDOUT, probes[1].errno)
       assert.is_nil(probes[2].errno)
-      -- asked again after 0.2 s
-      assert.equal(before + (timeout > 0.2 and 2 or 1), count(b, "InEchos"))
+      local asked = count(b, "InEchos") - before
+      assert(asked >= math.min(2, most) and asked <= most, asked)
     end
     -- what was told the last time is forgotten
     assert(b:sysctl("net.ipv4.icmp_echo_ignore_all", 0))

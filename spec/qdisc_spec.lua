@@ -702,12 +702,18 @@ s.close()]]):format(bytes) })
     return seconds
   end
 
+  -- That of the fastest of three: a machine that is busy slows it down.
+  local function fastest(a, b, bytes)
+    return math.min(transfer(a, b, bytes), transfer(a, b, bytes),
+      transfer(a, b, bytes))
+  end
+
   it("of a rate limits it #anykernel", function()
     local a = t.keep(assert(netns.new()))
     local b = t.keep(assert(netns.new()))
     connect(a, b)
     local bytes = 200000
-    local free = transfer(a, b, bytes)
+    local free = fastest(a, b, bytes)
     assert(a:qdisc_add("v0", { kind = "tbf", rate = "1mbit", burst = "10k",
       latency = "100ms" }))
     local limited = transfer(a, b, bytes)
@@ -729,7 +735,7 @@ s.close()]]):format(bytes) })
     local slow = transfer(a, b, bytes)
     class.rate = "20mbit"
     assert(a:class_set("v0", class))
-    local fast = transfer(a, b, bytes)
+    local fast = fastest(a, b, bytes)
     -- it may be ahead by what is sent at once, 64 kB
     assert.is_true(slow >= (bytes - 10240 - 65536) * 8 / 1e6, slow)
     assert.is_true(fast < slow / 3, fast)
