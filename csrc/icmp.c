@@ -289,15 +289,22 @@ typedef struct nn_news {
   address offender;               /* who says so */
 } nn_news;
 
-/* How long it has waited in the queue. Only this is taken by the wall clock,
-   which the kernel stamps by: it may be set. */
-static double age_of(const struct timespec *stamp) {
+/* When it came, by our clock. The kernel stamps by the wall clock, which may be
+   set: only how long it has waited in the queue is taken by that. The two are
+   to be read at once, so again if the program was stopped in between. */
+static double came_at(const struct timespec *stamp) {
   struct timespec wall;
-  clock_gettime(CLOCK_REALTIME, &wall);
+  double before, after = now();
+  int tries = 0;
+  do {
+    before = after;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    after = now();
+  } while (after - before > 50e-6 && ++tries < 10);
   wall.tv_sec -= stamp->tv_sec;
   wall.tv_nsec -= stamp->tv_nsec;
   const double age = seconds(&wall);
-  return age < 0 ? 0 : age;
+  return age < 0 ? after : after - age;
 }
 
 static void read_error(const unsigned char *data, size_t len, nn_news *news) {
@@ -321,7 +328,7 @@ static void read_control(struct msghdr *msg, int family, nn_news *news) {
     } else if (control->cmsg_level == SOL_SOCKET &&
                control->cmsg_type == SCM_TIMESTAMPNS && len >= sizeof stamp) {
       memcpy(&stamp, data, sizeof stamp);
-      news->time -= age_of(&stamp);
+      news->time = came_at(&stamp);
     }
   }
 }

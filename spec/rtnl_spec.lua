@@ -3,27 +3,6 @@ local t = require "spec.support"
 
 local EAGAIN = 11
 
--- Compiles a C file for a test; the path of the shared object, in a directory
--- that the test removes.
-local function compile(dir, text)
-  local file = assert(io.open(dir .. "/code.c", "w"))
-  file:write(text)
-  file:close()
-  t.must("cc -D_GNU_SOURCE -shared -fPIC -o %s/code.so %s/code.c %s",
-    dir, dir, t.cflags)
-  return dir .. "/code.so"
-end
-
--- Runs a script over the system calls that `text` puts in the place of libc's.
-local function with_calls(text, script)
-  local dir = t.must "mktemp -d"
-  local so = compile(dir, text)
-  local output, code = t.script(script, "env LD_PRELOAD=" .. so
-    .. " ASAN_OPTIONS=verify_asan_link_order=0")
-  t.must("rm -r %s", dir)
-  return output, code
-end
-
 describe("a kernel", function()
   t.guard(before_each, after_each)
 
@@ -62,7 +41,7 @@ describe("a kernel", function()
   ]]
 
   it("that does not answer is not waited for for ever", function()
-    local output, code = with_calls(clock .. setenv .. [[
+    local output, code = t.with_calls(clock .. setenv .. [[
       ssize_t recv(int fd, void *data, size_t size, int flags) {
         if (on()) { errno = EAGAIN; return -1; }
         return syscall(SYS_recvfrom, fd, data, size, flags, NULL, NULL);
@@ -114,7 +93,7 @@ describe("a kernel", function()
   end)
 
   it("that interrupts each list is not asked for ever", function()
-    local output, code = with_calls(clock .. setenv .. [==[
+    local output, code = t.with_calls(clock .. setenv .. [==[
       #include <linux/netlink.h>
       static int lists;
       int count(lua_State *L) {
@@ -204,7 +183,7 @@ describe("a host without privileges and files", function()
     finally(function() listener:close() end)
     assert(ns:wait_listen(80, 60))
     local dir = t.must "mktemp -d"
-    local so = compile(dir, [[
+    local so = t.compile(dir, [[
       #include <lua.h>
       #include <sys/stat.h>
       #include <unistd.h>

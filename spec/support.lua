@@ -207,6 +207,26 @@ function support.script(text, before, lua)
   return output, code
 end
 
+-- Compiles a C file for a test; the path of the shared object, in a directory
+-- that the test removes.
+function support.compile(dir, text)
+  support.write(dir .. "/code.c", text)
+  support.must("cc -D_GNU_SOURCE -shared -fPIC -o %s/code.so %s/code.c %s",
+    dir, dir, support.cflags)
+  return dir .. "/code.so"
+end
+
+-- Runs a script over the calls that the C in `text` puts in the place of
+-- libc's; its output and status.
+function support.with_calls(text, script)
+  local dir = support.must "mktemp -d"
+  local so = support.compile(dir, text)
+  local output, code = support.script(script, "env LD_PRELOAD=" .. so
+    .. " ASAN_OPTIONS=verify_asan_link_order=0")
+  support.must("rm -r %s", dir)
+  return output, code
+end
+
 -- In front of a command: a mount namespace without a directory of names.
 support.no_names = "unshare -m sh -c 'umount -l /run/netns 2>/dev/null; "
   .. "mount -t tmpfs run /run; exec \"$@\"' -"
