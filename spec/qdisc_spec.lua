@@ -688,12 +688,14 @@ s = socket.create_server(("192.0.2.2", 5000))
 print("ready", flush=True)
 c, _ = s.accept()
 start, n = time.monotonic(), 0
+c.send(b"now")
 while n < %d: n += len(c.recv(65536)) or sys.exit(1)
 print(time.monotonic() - start)]]):format(bytes) }, { stdout = "pipe" })))
     assert.equal("ready", server.stdout:read "*l")
     assert(a:exec { "python3", "-c", ([[
 import socket
 s = socket.create_connection(("192.0.2.2", 5000))
+s.recv(3)
 s.sendall(bytes(%d))
 s.close()]]):format(bytes) })
     local seconds = tonumber(server.stdout:read "*l")

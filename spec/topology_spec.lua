@@ -11,6 +11,10 @@ local function build(description)
   return t.keep(assert(topology.build(description)))
 end
 
+-- Seconds for a reply to what is not lost: a machine may be slow, but who asks
+-- for a neighbour again does that after a second.
+local SOON = 0.9
+
 local SMALL = {
   routers = { "r" }, links = { "client -- r", "r -- server" },
 }
@@ -96,7 +100,7 @@ describe("a lab #novalgrind", function()
       local lab = assert(topology.build(SMALL))
       for _, family in ipairs { "inet", "inet6" } do
         for from, to in pairs { client = "r", r = "server", server = "r" } do
-          assert(lab[from]:ping(lab[to], { family = family, timeout = 0.5 }))
+          assert(lab[from]:ping(lab[to], { family = family, timeout = SOON }))
         end
       end
       lab:close()
@@ -498,7 +502,7 @@ describe("a link of a lab", function()
     assert.equal("netns.link (client:eth0 -- r:eth0)", tostring(link))
     assert.is_true(link:set { up = false })
     assert.is_nil((lab.client:ping(lab.server, { timeout = 0.1 })))
-    assert.is_true(lab:reach { timeout = 0.3 }.r.server ~= false)
+    assert.is_true(lab:reach { timeout = SOON }.r.server ~= false)
     assert.same({}, lab:diff())
     assert.is_true(link:set { up = true })
     assert_all_reach(lab)
@@ -507,8 +511,8 @@ describe("a link of a lab", function()
     for _ = 1, t.many(20) do -- at once usable, every time
       assert(link:set { up = false })
       assert(link:set { up = true })
-      assert(lab.client:ping(lab.server, { timeout = 0.5 }))
-      assert(lab.client:ping(lab.server, { family = "inet6", timeout = 0.5 }))
+      assert(lab.client:ping(lab.server, { timeout = SOON }))
+      assert(lab.client:ping(lab.server, { family = "inet6", timeout = SOON }))
     end
   end)
 
@@ -594,7 +598,7 @@ describe("what is there #novalgrind", function()
   it("is told in a matrix", function()
     local lab = build { routers = { "r" }, links = { "a1 -- r", "r -- a10" },
       nodes = { a2 = {} } }
-    local matrix = assert(lab:reach { timeout = 0.3 })
+    local matrix = assert(lab:reach { timeout = SOON })
     assert.is_number(matrix.a1.a10)
     assert.is_false(matrix.a1.a2)
     assert.is_nil(matrix.a1.a1)
