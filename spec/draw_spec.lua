@@ -6,7 +6,7 @@ local order = require "netns.topology.order"
 local svg = require "netns.topology.svg"
 local t = require "spec.support"
 
-local slow = os.getenv "NETNS_SPEC_SLOW" and 10 or 1 -- see spec/vm
+local slow = t.slow
 
 local pictures = { dot = dot, mermaid = mermaid, svg = svg }
 

@@ -113,6 +113,7 @@ end
 
 -- Set by spec/vm, whose machine is about ten times slower than a real one.
 local slow = os.getenv "NETNS_SPEC_SLOW" and 10 or 1
+support.slow = slow
 
 --- How many to take where many are wanted: fewer on a slow machine.
 function support.many(number)
