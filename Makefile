@@ -53,7 +53,8 @@ user     = setpriv --reuid 65534 --regid 65534 --clear-groups
 
 # Each in namespaces of its own, JOBS at a time, since they mostly wait; large
 # ones first.
-specs    = $(or $(SPEC),$(shell ls -S spec/*_spec.lua))
+specs    = $(or $(SPEC),$(shell find spec -name '*_spec.lua' \
+             -printf '%s %p\n' | sort -rn | cut -d' ' -f2))
 beside   = | xargs -r -P $(JOBS) -n 1 env NETNS_BUILD=$(BUILD) \
            spec/quietly spec/isolated spec/readable
 
