@@ -165,7 +165,7 @@ fuzz_flags = -fsanitize=address,undefined,float-cast-overflow \
              -fno-sanitize-recover=all
 $(BUILD)/fuzz-%: spec/fuzz/%.c spec/fuzz/kernel.c spec/fuzz/kernel.h $(objects)
 	$(CC) $(cflags) -Icsrc -fsanitize=fuzzer -o $@ $< spec/fuzz/kernel.c \
-	  $(objects) -Wl,--wrap=send,--wrap=recv,--wrap=ioctl \
+	  $(objects) -Wl,--wrap=send,--wrap=recvfrom,--wrap=ioctl \
 	  $(libs) $(shell pkg-config --libs $(lua)) -lm
 
 fuzz:

@@ -26,6 +26,8 @@
    large only for one who has shown that he can take them. */
 #define BUFFER 32768
 #define PATIENCE 5000 /* milliseconds without an answer */
+/* Datagrams of other senders than the kernel that one call discards. */
+#define FORGED_LIMIT 1024
 
 nn_rtnl *nn_rtnl_push(lua_State *L) {
   nn_rtnl *rtnl = lua_newuserdata(L, sizeof *rtnl);
@@ -56,8 +58,9 @@ int nn_rtnl_open(void *arg) {
   if (rtnl->buffer == NULL)
     return ENOMEM;
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, rtnl->protocol);
-  /* It picks an address for us, as events pass over a socket that has none,
-     and lets nobody else send to it. */
+  /* The kernel picks an address: events pass over a socket that has none. It
+     then refuses datagrams of other sockets to that address, though not those
+     to a group that the socket has joined, see receive. */
   if (fd < 0 ||
       connect(fd, (const struct sockaddr *)&kernel, sizeof kernel) != 0) {
     int err = errno;
@@ -72,13 +75,24 @@ int nn_rtnl_open(void *arg) {
   return 0;
 }
 
-/* Receives one datagram, and sets the cursor to its start; its length, or
-   -errno. It never waits. */
+/* Receives one datagram of the kernel's, and sets the cursor to its start; its
+   length, or -errno. It never waits. Datagrams of other senders are discarded:
+   a process with CAP_NET_ADMIN can send to the groups of events. They may come
+   as fast as they are read, so their number is limited. */
 static int receive(nn_rtnl *rtnl) {
+  struct sockaddr_nl sender;
   ssize_t n;
-  do
-    n = recv(rtnl->fd, rtnl->buffer, BUFFER, MSG_TRUNC | MSG_DONTWAIT);
-  while (n < 0 && errno == EINTR);
+  int forged = 0;
+  do {
+    socklen_t size = sizeof sender;
+    sender.nl_pid = 0;
+    n = recvfrom(rtnl->fd, rtnl->buffer, BUFFER, MSG_TRUNC | MSG_DONTWAIT,
+                 (struct sockaddr *)&sender, &size);
+    if (n >= 0 && sender.nl_pid != 0) {
+      n = -1;
+      errno = ++forged < FORGED_LIMIT ? EINTR : EAGAIN;
+    }
+  } while (n < 0 && errno == EINTR);
   rtnl->left = 0;
   if (n < 0)
     return -errno;

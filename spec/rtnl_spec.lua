@@ -42,9 +42,11 @@ describe("a kernel", function()
 
   it("that does not answer is not waited for for ever", function()
     local output, code = t.with_calls(clock .. setenv .. [[
-      ssize_t recv(int fd, void *data, size_t size, int flags) {
+      ssize_t recvfrom(int fd, void *data, size_t size, int flags,
+                       __SOCKADDR_ARG from, socklen_t *len) {
         if (on()) { errno = EAGAIN; return -1; }
-        return syscall(SYS_recvfrom, fd, data, size, flags, NULL, NULL);
+        return syscall(SYS_recvfrom, fd, data, size, flags,
+                       from.__sockaddr__, len);
       }
       int poll(struct pollfd *fds, nfds_t n, int timeout) {
         if (on()) return 0;
@@ -101,9 +103,11 @@ describe("a kernel", function()
         lists = 0;
         return 1;
       }
-      ssize_t recv(int fd, void *data, size_t size, int flags) {
+      ssize_t recvfrom(int fd, void *data, size_t size, int flags,
+                       __SOCKADDR_ARG from, socklen_t *len) {
         struct nlmsghdr *msg = data;
-        ssize_t n = syscall(SYS_recvfrom, fd, data, size, flags, NULL, NULL);
+        ssize_t n = syscall(SYS_recvfrom, fd, data, size, flags,
+                            from.__sockaddr__, len);
         /* a few times only, if that is wanted */
         if (n > 0 && on() && (getenv("BROKEN")[0] == '1' || lists < 3)) {
           lists++;

@@ -40,7 +40,8 @@ void fuzz_fail(const char *format, ...) {
 /* --- the system calls ---------------------------------------------------- */
 
 ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
-ssize_t __wrap_recv(int fd, void *buffer, size_t size, int flags);
+ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags,
+                        struct sockaddr *from, socklen_t *len);
 int __wrap_ioctl(int fd, unsigned long what, void *arg);
 int __real_ioctl(int fd, unsigned long what, void *arg);
 
@@ -83,9 +84,11 @@ static size_t answer(struct nlmsghdr *answer) {
   return len;
 }
 
-/* What is behind the answer is not to be read. */
-ssize_t __wrap_recv(int fd, void *buffer, size_t size, int flags) {
-  (void)fd, (void)flags;
+/* What is behind the answer is not to be read. The sender's port stays 0, as
+   the caller has set it: that of the kernel. */
+ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags,
+                        struct sockaddr *from, socklen_t *len) {
+  (void)fd, (void)flags, (void)from, (void)len;
   if (request.nlmsg_type == 0) {
     errno = EAGAIN;
     return -1;
