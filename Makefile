@@ -1,9 +1,11 @@
 # netns: network namespaces for Lua
 #
 #   make                 build/5.4/netns.so
-#   make run             install what is missing, build, and show what it does
-#   make test            install what is missing, build, and run the specs,
-#                        some of them once more as an ordinary user
+#   make deps            install what is missing for run and test; for others,
+#                        GROUPS='build lint' as in .ci/packages
+#   make run             make deps, build, and show what it does
+#   make test            make deps, build, and run the specs, some of them once
+#                        more as an ordinary user
 #   make test-all        the same with Lua 5.4, 5.3, 5.2, 5.1 and LuaJIT
 #   make test-vm         the same on another kernel, in a machine that qemu
 #                        emulates; KERNEL=6.1
@@ -55,8 +57,11 @@ user     = setpriv --reuid 65534 --regid 65534 --clear-groups
 # ones first.
 specs    = $(or $(SPEC),$(shell find spec -name '*_spec.lua' \
              -printf '%s %p\n' | sort -rn | cut -d' ' -f2))
-beside   = | xargs -r -P $(JOBS) -n 1 env NETNS_BUILD=$(BUILD) \
-           spec/quietly spec/isolated spec/readable
+isolated = env NETNS_BUILD=$(BUILD) spec/isolated spec/readable
+busted   = /usr/bin/busted --output=spec/report.lua
+
+GROUPS   = build test lua-$(LUA)
+deps     = $(MAKE) --no-print-directory deps
 
 sources  = $(wildcard csrc/*.c)
 headers  = $(wildcard csrc/*.h)
@@ -81,21 +86,26 @@ $(BUILD)/host: spec/host.c csrc/compat.h Makefile
 	$(CC) $(cflags) -Icsrc $(LDFLAGS) -pthread -o $@ $< \
 	  $(shell pkg-config --libs $(lua))
 
+# Nothing else installs anything, or writes outside of this directory.
+deps:
+	@.ci/packages $(GROUPS)
+
 run:
-	@.ci/packages build lua-$(LUA)
+	@$(deps) GROUPS='build lua-$(LUA)'
 	@$(MAKE) --no-print-directory all
 	@$(paths) $(lua) examples/lab.lua
 
 test:
-	@.ci/packages build test lua-$(LUA)
+	@$(deps)
 	@$(MAKE) --no-print-directory all $(BUILD)/host
-	@printf '%s\n' $(specs) $(beside) $(lua) /usr/bin/busted
-	@printf '%s\n' $(filter $(rootless),$(specs)) $(beside) $(user) \
-	  $(lua) /usr/bin/busted --helper=spec/rootless.lua
+	@printf '%s\n' $(specs:%='$(isolated) $(lua) $(busted) %') \
+	  $(patsubst %,'$(isolated) $(user) $(lua) $(busted) \
+	    --helper=spec/rootless.lua %',$(filter $(rootless),$(specs))) | \
+	  spec/suite $(JOBS)
 
 # The libraries first, since a spec tries each in each Lua.
 test-all:
-	@.ci/packages build test $(luas:%=lua-%)
+	@$(deps) GROUPS='build test $(luas:%=lua-%)'
 	@for lua in $(luas); do \
 	  $(MAKE) --no-print-directory -s LUA=$$lua all || exit; done
 	@said=; for lua in $(luas); do echo "== Lua $$lua"; \
@@ -105,15 +115,14 @@ test-all:
 
 # The usual kernel of a distribution is of the version that is wanted, or not.
 test-vm:
-	@.ci/packages build test vm
+	@$(deps) GROUPS='build test vm'
 	@ls /boot/vmlinuz-$(KERNEL)[.+-]* >/dev/null 2>&1 || \
-	  .ci/packages kernel-$(KERNEL)
+	  $(deps) GROUPS=kernel-$(KERNEL)
 	@$(MAKE) --no-print-directory all $(BUILD)/host
-	NETNS_BUILD=$(BUILD) spec/vm $(KERNEL) \
-	  spec/isolated spec/readable $(lua) /usr/bin/busted $(SPEC)
+	@echo spec/vm $(KERNEL) $(isolated) $(lua) $(busted) $(SPEC) | spec/suite
 
 lint:
-	@.ci/packages build lint
+	@$(deps) GROUPS='build lint'
 	luacheck --no-color --quiet . examples/nmap/*.nse
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 	  --enable=warning,performance,portability --library=posix,gnu \
@@ -129,11 +138,12 @@ asan: BUILD = build/asan-$(LUA)
 asan: export NETNS_SPEC_LUA = $(BUILD)/host 0
 asan: export ASAN_OPTIONS = detect_leaks=1
 asan:
-	@.ci/packages build test lua-$(LUA)
+	@$(deps)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) \
 	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
 	  all $(BUILD)/host
-	@printf '%s\n' $(specs) $(beside) $(BUILD)/host 0 /usr/bin/busted
+	@printf '%s\n' $(specs:%='$(isolated) $(BUILD)/host 0 $(busted) %') | \
+	  spec/suite $(JOBS)
 
 threads: export NETNS_SPEC_SECONDS = $(or $(SECONDS),30)
 threads:
@@ -141,24 +151,25 @@ threads:
 
 # The sanitizer's own clone(2) is a fork to it, which ends all other threads in
 # its books; glibc has it by another name, too.
+tsan: BUILD = build/tsan
+tsan: export NETNS_SPEC_LUA = $(BUILD)/host 0
+tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/spec/tsan.supp
 tsan: export NETNS_SPEC_SECONDS = $(or $(SECONDS),30)
 tsan:
-	@.ci/packages build test tsan
-	@$(MAKE) --no-print-directory BUILD=build/tsan \
+	@$(deps) GROUPS='build test tsan'
+	@$(MAKE) --no-print-directory BUILD=$(BUILD) \
 	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread -Dclone=__clone" \
-	  all build/tsan/host
-	NETNS_BUILD=build/tsan NETNS_SPEC_LUA="build/tsan/host 0" \
-	  TSAN_OPTIONS=suppressions=$(CURDIR)/spec/tsan.supp \
-	  spec/isolated spec/readable build/tsan/host 0 /usr/bin/busted \
-	  $(or $(SPEC),spec/threads_spec.lua)
+	  all $(BUILD)/host
+	@echo $(isolated) $(BUILD)/host 0 $(busted) \
+	  $(or $(SPEC),spec/threads_spec.lua) | spec/suite
 
 valgrind:
-	@.ci/packages build test lint
+	@$(deps) GROUPS='build test lint'
 	@$(MAKE) --no-print-directory all $(BUILD)/host
-	NETNS_BUILD=$(BUILD) spec/isolated spec/readable valgrind --quiet --error-exitcode=9 \
+	@echo $(isolated) valgrind --quiet --error-exitcode=9 \
 	  --leak-check=full --errors-for-leak-kinds=definite \
 	  --show-leak-kinds=definite --child-silent-after-fork=yes \
-	  $(lua) /usr/bin/busted --exclude-tags=novalgrind $(SPEC)
+	  $(lua) $(busted) --exclude-tags=novalgrind $(SPEC) | spec/suite
 
 # All of csrc with a fuzzer of spec/fuzz, which plays the kernel.
 fuzz_flags = -fsanitize=address,undefined,float-cast-overflow \
@@ -169,19 +180,19 @@ $(BUILD)/fuzz-%: spec/fuzz/%.c spec/fuzz/kernel.c spec/fuzz/kernel.h $(objects)
 	  $(libs) $(shell pkg-config --libs $(lua)) -lm
 
 fuzz:
-	@.ci/packages build fuzz
+	@$(deps) GROUPS='build fuzz'
 	@$(MAKE) --no-print-directory -s BUILD=build/fuzz CC=clang \
 	  CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(fuzz_flags) -include spec/fuzz/strict.h" \
 	  $(patsubst %,build/fuzz/fuzz-%,prefix units read write)
 	spec/isolated spec/fuzz/run $(or $(SECONDS),20) $(SEED)
 
 bench:
-	@.ci/packages build
+	@$(deps) GROUPS=build
 	@$(MAKE) --no-print-directory all
 	bench/run
 
 doc:
-	@.ci/packages doc
+	@$(deps) GROUPS=doc
 	ldoc --quiet --config .ldoc --dir build/doc .
 
 install: all
@@ -193,5 +204,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help run test test-all test-vm lint asan threads tsan valgrind \
+.PHONY: all help deps run test test-all test-vm lint asan threads tsan valgrind \
   fuzz bench doc install clean
