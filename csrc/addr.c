@@ -40,28 +40,28 @@ static const nn_name lifetimes[] = {{"forever", FOREVER}, {NULL, 0}};
 #define HEAD(member) offsetof(struct ifaddrmsg, member)
 
 static const nn_field head_fields[] = {
-    {"index", HEAD(ifa_index), NN_U32, true, NULL},
-    {"link", HEAD(ifa_index), NN_LINK, true, NULL},
-    {"family", HEAD(ifa_family), NN_NAME8, true, nn_families},
-    {"prefixlen", HEAD(ifa_prefixlen), NN_U8, true, NULL},
-    {"scope", HEAD(ifa_scope), NN_NAME8, true, scopes},
+    {"index", HEAD(ifa_index), NN_U32, NN_STATE, NULL},
+    {"link", HEAD(ifa_index), NN_LINK, NN_STATE, NULL},
+    {"family", HEAD(ifa_family), NN_NAME8, NN_STATE, nn_families},
+    {"prefixlen", HEAD(ifa_prefixlen), NN_U8, NN_STATE, NULL},
+    {"scope", HEAD(ifa_scope), NN_NAME8, NN_STATE, scopes},
     END};
 
 static const nn_field attributes[] = {
-    {"local", IFA_LOCAL, NN_IP, true, NULL},
-    {"address", IFA_ADDRESS, NN_IP, true, NULL},
-    {"broadcast", IFA_BROADCAST, NN_IP, true, NULL},
-    {"anycast", IFA_ANYCAST, NN_IP, true, NULL},
-    {"label", IFA_LABEL, NN_TEXT, false, NULL},
-    {"metric", IFA_RT_PRIORITY, NN_U32, false, NULL},
-    {"protocol", ADDR_PROTO, NN_NAME8, true, protocols},
+    {"local", IFA_LOCAL, NN_IP, NN_STATE, NULL},
+    {"address", IFA_ADDRESS, NN_IP, NN_STATE, NULL},
+    {"broadcast", IFA_BROADCAST, NN_IP, NN_STATE, NULL},
+    {"anycast", IFA_ANYCAST, NN_IP, NN_STATE, NULL},
+    {"label", IFA_LABEL, NN_TEXT, NN_SETTING, NULL},
+    {"metric", IFA_RT_PRIORITY, NN_U32, NN_SETTING, NULL},
+    {"protocol", ADDR_PROTO, NN_NAME8, NN_STATE, protocols},
     END};
 
 static const nn_field cacheinfo[] = {
-    {"valid_life_time", offsetof(struct ifa_cacheinfo, ifa_valid), NN_U32, true,
-     NULL},
+    {"valid_life_time", offsetof(struct ifa_cacheinfo, ifa_valid), NN_U32,
+     NN_STATE, NULL},
     {"preferred_life_time", offsetof(struct ifa_cacheinfo, ifa_prefered),
-     NN_U32, true, NULL},
+     NN_U32, NN_STATE, NULL},
     END};
 
 typedef struct flag {
@@ -122,7 +122,7 @@ bool nn_push_addr(const nn_codec *codec, const struct nlmsghdr *msg) {
   const int len = nlmsg_attrlen(msg, sizeof *info);
   lua_createtable(L, 0, 12);
   nn_head_read(codec, head_fields, info);
-  nn_fields_read(codec, attributes, attrs, len);
+  nn_fields_pick(codec, attributes, attrs, len);
   set_local(L);
   const struct nlattr *times = nla_find(attrs, len, IFA_CACHEINFO);
   if (times != NULL && nla_len(times) >= (int)sizeof(struct ifa_cacheinfo))
@@ -152,9 +152,9 @@ static bool is_link(const nn_codec *codec, unsigned index) {
    was interrupted (as of Linux 6.18). */
 static void push_filter(const nn_codec *codec, const struct ifaddrmsg *wanted) {
   static const nn_field index[] = {
-      {"index", HEAD(ifa_index), NN_U32, true, NULL}, END};
+      {"index", HEAD(ifa_index), NN_U32, NN_STATE, NULL}, END};
   static const nn_field family[] = {
-      {"family", HEAD(ifa_family), NN_NAME8, true, nn_families}, END};
+      {"family", HEAD(ifa_family), NN_NAME8, NN_STATE, nn_families}, END};
   lua_newtable(codec->L);
   if (wanted->ifa_index != 0)
     nn_head_read(codec, index, wanted);
@@ -186,8 +186,8 @@ and `true` for each flag that it has: `nodad`, `tentative`, `dadfailed`,
 */
 static int addr_list(lua_State *L) {
   static const nn_field filter[] = {
-      {"link", HEAD(ifa_index), NN_LINK, false, NULL},
-      {"family", HEAD(ifa_family), NN_NAME8, false, nn_families},
+      {"link", HEAD(ifa_index), NN_LINK, NN_SETTING, NULL},
+      {"family", HEAD(ifa_family), NN_NAME8, NN_SETTING, nn_families},
       END};
   static const nn_field *const known[] = {filter, NULL};
   static const char *const none[] = {NULL};
@@ -318,11 +318,11 @@ static bool put_flags(const nn_codec *codec, struct nl_msg *msg,
 static bool put_lifetimes(const nn_codec *codec, struct nl_msg *msg) {
   static const nn_field valid[] = {{"valid_life_time",
                                     offsetof(struct ifa_cacheinfo, ifa_valid),
-                                    NN_NAME32, false, lifetimes},
+                                    NN_NAME32, NN_SETTING, lifetimes},
                                    END};
   static const nn_field preferred[] = {
       {"preferred_life_time", offsetof(struct ifa_cacheinfo, ifa_prefered),
-       NN_NAME32, false, lifetimes},
+       NN_NAME32, NN_SETTING, lifetimes},
       END};
   struct ifa_cacheinfo times = {.ifa_valid = FOREVER};
   if (!nn_head_write(codec, valid, 4, msg, &times))
@@ -335,7 +335,7 @@ static bool put_lifetimes(const nn_codec *codec, struct nl_msg *msg) {
 static bool put_scope(const nn_codec *codec, struct nl_msg *msg,
                       const nn_prefix *local, struct ifaddrmsg *info) {
   static const nn_field scope[] = {
-      {"scope", HEAD(ifa_scope), NN_NAME8, false, scopes}, END};
+      {"scope", HEAD(ifa_scope), NN_NAME8, NN_SETTING, scopes}, END};
   if (local->family == AF_INET && local->bytes[0] == 127)
     info->ifa_scope = RT_SCOPE_HOST;
   return nn_head_write(codec, scope, 4, msg, info);

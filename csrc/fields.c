@@ -236,6 +236,14 @@ static void push_list(const nn_codec *codec, const nn_field *field,
   }
 }
 
+static void push_nest(const nn_codec *codec, const nn_field *field,
+                      const struct nlattr *attr) {
+  nn_codec inner = *codec;
+  inner.within = 0;
+  lua_newtable(codec->L);
+  nn_fields_read(&inner, field->detail, nla_data(attr), nla_len(attr));
+}
+
 static int struct_size(const nn_field *fields) {
   int size = 0;
   for (; fields->name != NULL; fields++)
@@ -312,8 +320,7 @@ static void push_value(const nn_codec *codec, const nn_field *field,
     push_range(L, attr);
     break;
   case NN_NEST:
-    lua_newtable(L);
-    nn_fields_read(codec, field->detail, nla_data(attr), nla_len(attr));
+    push_nest(codec, field, attr);
     break;
   case NN_LIST:
     push_list(codec, field, attr);
@@ -330,10 +337,11 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_BRIDGE:
     push_bridge(L, attr);
     break;
-  case NN_INSIDE: /* more than a value: read_field */
+  case NN_INSIDE: /* more than a value, or none: nn_fields_push */
   case NN_GROUP:
   case NN_IF:
   case NN_EACH:
+  case NN_OTHER:
     lua_pushnil(L);
     break;
   }
@@ -346,8 +354,10 @@ static bool push_field(const nn_codec *codec, const nn_field *field,
   if (field->kind == NN_GROUP) {
     if (get_integer(attr) == 0)
       return false;
+    nn_codec inner = *codec;
+    inner.partial = true;
     lua_newtable(codec->L);
-    nn_fields_push(codec, field->detail, attrs);
+    nn_fields_push(&inner, field->detail, attrs);
     return true;
   }
   if (field->kind == NN_IF) {
@@ -376,27 +386,99 @@ static void push_names(lua_State *L, const nn_field *fields) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, fields);
 }
 
+/* Types of attributes, as a set. */
+typedef struct type_set {
+  uint64_t bits[(NN_TYPE_MAX + 1) / 64];
+} type_set;
+
+static void add_type(type_set *set, unsigned type) {
+  set->bits[type / 64] |= (uint64_t)1 << type % 64;
+}
+
+/* Adds all the types that a field describes. */
+static void add_field(type_set *set, const nn_field *field) {
+  add_type(set, field->type);
+  if (field->kind == NN_GROUP || field->kind == NN_EACH)
+    for (const nn_field *each = field->detail; each->name != NULL; each++)
+      add_field(set, each);
+  else if (field->kind == NN_IF)
+    add_type(set, ((const nn_if *)field->detail)->type);
+}
+
+/* Appends bytes in hexadecimal to the text at `type` of the table on top. */
+static void add_hex(lua_State *L, unsigned type, const void *data, int len) {
+  static const char digits[] = "0123456789abcdef";
+  const unsigned char *bytes = data;
+  luaL_Buffer buffer;
+  if (lua_rawgeti(L, -1, type) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+  }
+  luaL_buffinit(L, &buffer);
+  for (int i = 0; i < len; i++) {
+    luaL_addchar(&buffer, digits[bytes[i] >> 4]);
+    luaL_addchar(&buffer, digits[bytes[i] & 15]);
+  }
+  luaL_pushresult(&buffer);
+  lua_concat(L, 2);
+  lua_rawseti(L, -2, type);
+}
+
+/* Adds an attribute to `unknown` of the table on top. */
+static void add_unknown(const nn_codec *codec, const struct nlattr *attr) {
+  lua_State *L = codec->L;
+  luaL_checkstack(L, 8, NULL);
+  if (lua_getfield(L, -1, "unknown") == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "unknown");
+  }
+  if (codec->within != 0)
+    add_hex(L, codec->within, attr, attr->nla_len);
+  else
+    add_hex(L, (unsigned)nla_type(attr), nla_data(attr), nla_len(attr));
+  lua_pop(L, 1);
+}
+
+/* Those of the table that is on top. */
+static void push_inside(const nn_codec *codec, const nn_field *field,
+                        const struct nlattr *attr) {
+  nn_codec inner = *codec;
+  if (inner.within == 0)
+    inner.within = field->type;
+  nn_fields_read(&inner, field->detail, nla_data(attr), nla_len(attr));
+}
+
 void nn_fields_push(const nn_codec *codec, const nn_field *fields,
                     struct nlattr *const *attrs) {
   lua_State *L = codec->L;
   const int table = lua_gettop(L), names = table + 1;
+  type_set known = {{0}};
   push_names(L, fields);
-  for (int i = 0; fields[i].name != NULL; i++)
-    if (attrs[fields[i].type] == NULL || fields[i].kind == NN_EACH) {
+  for (int i = 0; fields[i].name != NULL; i++) {
+    struct nlattr *attr = attrs[fields[i].type];
+    if (attr == NULL)
       continue;
-    } else if (fields[i].kind == NN_INSIDE) {
+    add_field(&known, &fields[i]);
+    if (fields[i].kind == NN_INSIDE) {
       lua_pushvalue(L, table);
-      nn_fields_read(codec, fields[i].detail, nla_data(attrs[fields[i].type]),
-                     nla_len(attrs[fields[i].type]));
+      push_inside(codec, &fields[i], attr);
       lua_pop(L, 1);
-    } else {
+    } else if (fields[i].kind != NN_EACH && fields[i].kind != NN_OTHER) {
       lua_rawgeti(L, names, i + 1);
       if (push_field(codec, &fields[i], attrs))
         lua_rawset(L, table);
       else
         lua_pop(L, 1);
     }
+  }
   lua_pop(L, 1);
+  if (!codec->partial)
+    for (unsigned type = 1; type <= NN_TYPE_MAX; type++)
+      if (attrs[type] != NULL &&
+          !(known.bits[type / 64] >> type % 64 & (uint64_t)1))
+        add_unknown(codec, attrs[type]);
 }
 
 void nn_fields_read(const nn_codec *codec, const nn_field *fields,
@@ -404,6 +486,13 @@ void nn_fields_read(const nn_codec *codec, const nn_field *fields,
   struct nlattr *parsed[NN_TYPE_MAX + 1];
   if (nla_parse(parsed, NN_TYPE_MAX, (struct nlattr *)attrs, len, NULL) == 0)
     nn_fields_push(codec, fields, parsed);
+}
+
+void nn_fields_pick(const nn_codec *codec, const nn_field *fields,
+                    const struct nlattr *attrs, int len) {
+  nn_codec part = *codec;
+  part.partial = true;
+  nn_fields_read(&part, fields, attrs, len);
 }
 
 void nn_head_read(const nn_codec *codec, const nn_field *fields,
@@ -766,6 +855,7 @@ static bool put_nest(const nn_codec *codec, const nn_field *field,
     return nn_fields_write(codec, field->detail, lua_gettop(codec->L), msg);
   nn_codec inner = *codec;
   inner.start = 0;
+  inner.keys = false; /* a nest that is a key is one as a whole */
   struct nlattr *nest = nla_nest_start(msg, field->type);
   if (nest == NULL)
     return refuse(codec, field, EMSGSIZE);
@@ -778,12 +868,14 @@ static bool put_nest(const nn_codec *codec, const nn_field *field,
 static bool put_struct(const nn_codec *codec, const nn_field *field,
                        struct nl_msg *msg) {
   unsigned char bytes[16] = {0};
+  nn_codec inner = *codec;
   if (lua_type(codec->L, -1) != LUA_TTABLE)
     wrong_type(codec, field, "table");
   const nn_field *const fields[] = {field->detail, NULL};
   static const char *const none[] = {NULL};
   nn_fields_check(codec, lua_gettop(codec->L), fields, none);
-  return nn_head_write(codec, field->detail, lua_gettop(codec->L), msg,
+  inner.keys = false;
+  return nn_head_write(&inner, field->detail, lua_gettop(codec->L), msg,
                        bytes) &&
          put(codec, field, field->type, msg, bytes, struct_size(field->detail));
 }
@@ -869,6 +961,32 @@ static bool put_inside(const nn_codec *codec, const nn_field *field, int table,
   return true;
 }
 
+bool nn_fields_known(const nn_codec *codec, int table) {
+  lua_State *L = codec->L;
+  luaL_checkstack(L, 8, NULL);
+  const int type = lua_getfield(L, table, "unknown");
+  if (type == LUA_TNIL) {
+    lua_pop(L, 1);
+    return true;
+  }
+  if (type != LUA_TTABLE)
+    nn_wrong_type(codec, "unknown", "table");
+  lua_pushnil(L);
+  if (lua_next(L, -2) == 0) {
+    lua_pop(L, 1);
+    return true;
+  }
+  nn_fail(L, EOPNOTSUPP, "%s: attribute %s, which is unknown", codec->what,
+          luaL_tolstring(L, -2, NULL));
+  return false;
+}
+
+/* Whether the field of that role has no part in what is written. */
+static bool passed_over(const nn_codec *codec, const nn_field *field) {
+  return field->kind == NN_OTHER || field->role == NN_STATE ||
+         (codec->keys && field->role != NN_KEY);
+}
+
 bool nn_fields_write(const nn_codec *codec, const nn_field *fields, int table,
                      struct nl_msg *msg) {
   lua_State *L = codec->L;
@@ -876,17 +994,25 @@ bool nn_fields_write(const nn_codec *codec, const nn_field *fields, int table,
   if (here.start == 0)
     here.start = nlmsg_hdr(msg)->nlmsg_len;
   luaL_checkstack(L, 8, NULL);
+  if (!codec->keys && !nn_fields_known(codec, table))
+    return false;
   for (const nn_field *field = fields; field->name != NULL; field++) {
-    if (field->fixed)
+    if (passed_over(codec, field))
       continue;
     if (field->kind == NN_INSIDE) {
       if (!put_inside(codec, field, table, msg))
         return false;
       continue;
     }
-    if (lua_getfield(L, table, field->name) != LUA_TNIL &&
-        !put_value(&here, field, msg))
-      return false;
+    if (lua_getfield(L, table, field->name) != LUA_TNIL) {
+      if (field->role == NN_SHOWN) {
+        nn_fail(L, EOPNOTSUPP, "%s: %s, which can only be listed", codec->what,
+                field->name);
+        return false;
+      }
+      if (!put_value(&here, field, msg))
+        return false;
+    }
     lua_pop(L, 1);
   }
   return true;
@@ -899,6 +1025,8 @@ bool nn_head_write(const nn_codec *codec, const nn_field *fields, int table,
   const uint32_t len = hdr->nlmsg_len;
   const struct nlattr *attr = nlmsg_tail(hdr);
   for (; fields->name != NULL; fields++) {
+    if (passed_over(codec, fields))
+      continue;
     if (lua_getfield(L, table, fields->name) != LUA_TNIL) {
       if (!put_value(codec, fields, msg))
         return false;
@@ -911,12 +1039,11 @@ bool nn_head_write(const nn_codec *codec, const nn_field *fields, int table,
   return true;
 }
 
-/* Whether one of the fields that can be written is called so. */
-static bool has_field(const nn_field *fields, const char *name) {
+bool nn_fields_have(const nn_field *fields, const char *name) {
   for (; fields->name != NULL; fields++)
-    if (!fields->fixed &&
-        (fields->kind == NN_INSIDE ? has_field(fields->detail, name)
-                                   : strcmp(fields->name, name) == 0))
+    if (fields->kind == NN_INSIDE
+            ? nn_fields_have(fields->detail, name)
+            : fields->kind != NN_OTHER && strcmp(fields->name, name) == 0)
       return true;
   return false;
 }
@@ -928,11 +1055,11 @@ void nn_fields_check(const nn_codec *codec, int table,
   while (lua_next(L, table) != 0) {
     const char *key =
         lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    bool known = false;
+    bool known = key != NULL && strcmp(key, "unknown") == 0;
     for (const char *const *other = others; key && *other && !known; other++)
       known = strcmp(*other, key) == 0;
     for (const nn_field *const *list = fields; key && *list && !known; list++)
-      known = has_field(*list, key);
+      known = nn_fields_have(*list, key);
     if (!known)
       luaL_error(L, "unknown field '%s' to '%s'", luaL_tolstring(L, -2, NULL),
                  codec->what);

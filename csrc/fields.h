@@ -48,7 +48,19 @@ enum nn_kind {
   NN_IF,     /* counts only if another attribute says so: nn_if */
   NN_EACH,   /* written only: a value for each of the fields in `detail` */
   NN_TIMER,  /* an u64 of hundredths: seconds */
-  NN_BRIDGE  /* the id of a bridge: "8000.52:54:0:12:34:56" */
+  NN_BRIDGE, /* the id of a bridge: "8000.52:54:0:12:34:56" */
+  NN_OTHER   /* read and written by the caller, or shown by another attribute:
+                no field, and not listed as unknown */
+};
+
+/* What a field is to its object (API.md, "What a list shows can be given
+   back"). */
+enum nn_role {
+  NN_SETTING,
+  NN_KEY,   /* which object it is: a deletion writes it too */
+  NN_STATE, /* the kernel's: listed, and passed over when it is given back */
+  NN_SHOWN  /* a setting that is listed and cannot be written: refused when it
+               is given back, except for a deletion */
 };
 
 /* A name of a value; the array ends with one without text. */
@@ -65,7 +77,7 @@ typedef struct nn_field {
   const char *name;
   uint16_t type; /* of the attribute */
   uint8_t kind;
-  bool fixed; /* told by the kernel, not set */
+  uint8_t role; /* enum nn_role */
   const void *detail;
 } nn_field;
 
@@ -95,6 +107,11 @@ typedef struct nn_codec {
   const char *what; /* what messages begin with */
   bool plain;       /* no hardware address is that of a tunnel's end */
   bool foreign;     /* links are of another namespace: indexes, no names */
+  bool partial;     /* the fields are some of the attributes; the others are not
+                       unknown */
+  bool keys;        /* only the fields that are keys are written */
+  uint16_t within;  /* the attribute of the table that these attributes are in;
+                       0: they are attributes of the table */
   uint32_t start;   /* bytes of the message before these attributes, if some
                        have been written already, else 0 */
 } nn_codec;
@@ -109,15 +126,22 @@ nn_ns *nn_codec_open_by(lua_State *L, const char *what, int protocol,
 /* No attribute that is described has a type above this. */
 #define NN_TYPE_MAX 127
 /* Sets a field of the table on top for each attribute that is described, by
-   fields that are static, as their address is remembered. The second takes the
+   fields that are static, as their address is remembered; all others become
+   `unknown` of the table, { [type] = hex }, unless the codec is partial. What
+   is unknown in a nest whose fields are of the same table is listed by the type
+   of the nest, as the attributes with their heads. The second takes the
    attributes parsed, by types up to NN_TYPE_MAX. */
 void nn_fields_read(const nn_codec *codec, const nn_field *fields,
                     const struct nlattr *attrs, int len);
 void nn_fields_push(const nn_codec *codec, const nn_field *fields,
                     struct nlattr *const *attrs);
-/* Appends an attribute for each field that the table at `table` has. False
-   after pushing nil, message, errno, if a value is not understood; a Lua error
-   if one is of a wrong type. */
+/* The same for fields that are some of the attributes. */
+void nn_fields_pick(const nn_codec *codec, const nn_field *fields,
+                    const struct nlattr *attrs, int len);
+/* Appends an attribute for each field that the table at `table` has, by their
+   roles. False after pushing nil, message, errno, if a value is not understood
+   or cannot be written (`unknown`, NN_SHOWN); a Lua error if one is of a wrong
+   type. */
 bool nn_fields_write(const nn_codec *codec, const nn_field *fields, int table,
                      struct nl_msg *msg);
 /* The same for fields in a message's head, or another struct: `type` is their
@@ -128,9 +152,15 @@ void nn_head_read(const nn_codec *codec, const nn_field *fields,
 bool nn_head_write(const nn_codec *codec, const nn_field *fields, int table,
                    struct nl_msg *msg, void *head);
 /* A Lua error, if the table has a key that is none of the fields' names, nor
-   one of `others`, which ends with NULL. */
+   one of `others`, which ends with NULL, nor `unknown`. */
 void nn_fields_check(const nn_codec *codec, int table,
                      const nn_field *const *fields, const char *const *others);
+
+/* Whether the table lists no attribute as `unknown`; false after pushing nil,
+   message, errno. */
+bool nn_fields_known(const nn_codec *codec, int table);
+/* Whether one of the fields is called so. */
+bool nn_fields_have(const nn_field *fields, const char *name);
 
 /* nil, message, errno for the value of a field that is of the right type;
    always false. */

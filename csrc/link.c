@@ -169,6 +169,7 @@ bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   struct nlattr *attrs[NN_TYPE_MAX + 1];
   nn_codec here = *codec;
   here.plain = !of_tunnel(info->ifi_type);
+  here.partial = true;
   lua_createtable(L, 0, 32);
   nn_head_read(codec, nn_link_head, info);
   push_flags(L, info->ifi_flags);
@@ -282,8 +283,9 @@ static int finish(const nn_codec *codec, nn_ns *ns, bool ok, struct nl_msg *msg,
 static bool has_any(lua_State *L, int table, const nn_field *fields) {
   bool any = false;
   for (; fields->name != NULL && !any; fields++) {
-    any = !fields->fixed && lua_getfield(L, table, fields->name) != LUA_TNIL;
-    if (!fields->fixed)
+    any = fields->role != NN_STATE &&
+          lua_getfield(L, table, fields->name) != LUA_TNIL;
+    if (fields->role != NN_STATE)
       lua_pop(L, 1);
   }
   return any;
@@ -404,8 +406,8 @@ static void put_up(const nn_codec *codec, int table, struct ifinfomsg *info) {
 
 /* What it sits on. */
 static bool put_lower(const nn_codec *codec, int table, struct nl_msg *msg) {
-  static const nn_field fields[] = {{"link", IFLA_LINK, NN_LINK, false, NULL},
-                                    {.name = NULL}};
+  static const nn_field fields[] = {
+      {"link", IFLA_LINK, NN_LINK, NN_SETTING, NULL}, {.name = NULL}};
   return nn_fields_write(codec, fields, table, msg);
 }
 
@@ -638,7 +640,7 @@ static int change(lua_State *L, const char *what, const char *const *ignored) {
   static const char *const others[] = {"up", "ns", "rename", "port", NULL};
   static const nn_field no_fields[] = {{.name = NULL}};
   static const nn_field renaming[] = {
-      {"rename", IFLA_IFNAME, NN_IFNAME, false, NULL}, {.name = NULL}};
+      {"rename", IFLA_IFNAME, NN_IFNAME, NN_SETTING, NULL}, {.name = NULL}};
   nn_codec codec;
   nn_ack ack;
   nn_ns *place = NULL;

@@ -42,19 +42,19 @@ static const nn_name states[] = {{"NONE", NUD_NONE},
                                  {NULL, 0}};
 
 static const nn_field fields[] = {
-    {"dst", NDA_DST, NN_IP, false, NULL},
-    {"lladdr", NDA_LLADDR, NN_HW, false, NULL},
-    {"protocol", NDA_PROTOCOL, NN_NAME8, false, nn_protocols},
+    {"dst", NDA_DST, NN_IP, NN_SETTING, NULL},
+    {"lladdr", NDA_LLADDR, NN_HW, NN_SETTING, NULL},
+    {"protocol", NDA_PROTOCOL, NN_NAME8, NN_SETTING, nn_protocols},
     {.name = NULL}};
 
 static const nn_field head_fields[] = {
-    {"family", offsetof(struct ndmsg, ndm_family), NN_NAME8, false,
+    {"family", offsetof(struct ndmsg, ndm_family), NN_NAME8, NN_SETTING,
      nn_families},
-    {"state", offsetof(struct ndmsg, ndm_state), NN_NAME16, false, states},
+    {"state", offsetof(struct ndmsg, ndm_state), NN_NAME16, NN_SETTING, states},
     {.name = NULL}};
 
 static const nn_field link_field[] = {
-    {"link", offsetof(struct ndmsg, ndm_ifindex), NN_LINK, false, NULL},
+    {"link", offsetof(struct ndmsg, ndm_ifindex), NN_LINK, NN_SETTING, NULL},
     {.name = NULL}};
 
 static const nn_name flags[] = {{"proxy", NTF_PROXY},
@@ -83,7 +83,7 @@ static bool push_neigh(const nn_codec *codec, const struct nlmsghdr *msg) {
       lua_pushboolean(L, true);
       lua_setfield(L, -2, flag->text);
     }
-  nn_fields_read(codec, fields, nlmsg_attrdata(msg, sizeof *head),
+  nn_fields_pick(codec, fields, nlmsg_attrdata(msg, sizeof *head),
                  nlmsg_attrlen(msg, sizeof *head));
   return true;
 }

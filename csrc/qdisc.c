@@ -235,23 +235,25 @@ static void push_options(lua_State *L, const nn_queue *queue,
 /* What has passed, and what waits. */
 static void push_stats(const nn_codec *codec, struct nlattr *attr) {
   static const nn_field basic[] = {
-      {"bytes", offsetof(struct gnet_stats_basic, bytes), NN_U64, true, NULL},
-      {"packets", offsetof(struct gnet_stats_basic, packets), NN_U32, true,
+      {"bytes", offsetof(struct gnet_stats_basic, bytes), NN_U64, NN_STATE,
+       NULL},
+      {"packets", offsetof(struct gnet_stats_basic, packets), NN_U32, NN_STATE,
        NULL},
       {.name = NULL}};
   static const nn_field queue[] = {
-      {"drops", offsetof(struct gnet_stats_queue, drops), NN_U32, true, NULL},
+      {"drops", offsetof(struct gnet_stats_queue, drops), NN_U32, NN_STATE,
+       NULL},
       {"overlimits", offsetof(struct gnet_stats_queue, overlimits), NN_U32,
-       true, NULL},
-      {"requeues", offsetof(struct gnet_stats_queue, requeues), NN_U32, true,
+       NN_STATE, NULL},
+      {"requeues", offsetof(struct gnet_stats_queue, requeues), NN_U32,
+       NN_STATE, NULL},
+      {"backlog", offsetof(struct gnet_stats_queue, backlog), NN_U32, NN_STATE,
        NULL},
-      {"backlog", offsetof(struct gnet_stats_queue, backlog), NN_U32, true,
-       NULL},
-      {"qlen", offsetof(struct gnet_stats_queue, qlen), NN_U32, true, NULL},
+      {"qlen", offsetof(struct gnet_stats_queue, qlen), NN_U32, NN_STATE, NULL},
       {.name = NULL}};
   /* where those of 32 bits are not enough */
   static const nn_field wide[] = {
-      {"packets", TCA_STATS_PKT64, NN_U64, true, NULL}, {.name = NULL}};
+      {"packets", TCA_STATS_PKT64, NN_U64, NN_STATE, NULL}, {.name = NULL}};
   struct nlattr *attrs[TCA_STATS_MAX + 1];
   if (nla_parse_nested(attrs, TCA_STATS_MAX, attr, NULL) < 0 ||
       attrs[TCA_STATS_BASIC] == NULL) /* not every class counts */
@@ -262,7 +264,7 @@ static void push_stats(const nn_codec *codec, struct nlattr *attr) {
   if (attrs[TCA_STATS_QUEUE] != NULL &&
       nla_len(attrs[TCA_STATS_QUEUE]) >= (int)sizeof(struct gnet_stats_queue))
     nn_head_read(codec, queue, nla_data(attrs[TCA_STATS_QUEUE]));
-  nn_fields_read(codec, wide, nla_data(attr), nla_len(attr));
+  nn_fields_pick(codec, wide, nla_data(attr), nla_len(attr));
   lua_setfield(codec->L, -2, "stats");
 }
 

@@ -45,31 +45,33 @@ static const nn_name preferences[] = {{"low", ICMPV6_ROUTER_PREF_LOW},
 
 /* in struct rtmsg */
 static const nn_field head_fields[] = {
-    {"type", offsetof(struct rtmsg, rtm_type), NN_NAME8, false, types},
-    {"protocol", offsetof(struct rtmsg, rtm_protocol), NN_NAME8, false,
+    {"type", offsetof(struct rtmsg, rtm_type), NN_NAME8, NN_SETTING, types},
+    {"protocol", offsetof(struct rtmsg, rtm_protocol), NN_NAME8, NN_SETTING,
      nn_protocols},
-    {"scope", offsetof(struct rtmsg, rtm_scope), NN_NAME8, false, scopes},
+    {"scope", offsetof(struct rtmsg, rtm_scope), NN_NAME8, NN_SETTING, scopes},
     END};
 
 /* the same for what a single packet meets, which was made by nobody */
 static const nn_field type_field[] = {
-    {"type", offsetof(struct rtmsg, rtm_type), NN_NAME8, false, types}, END};
+    {"type", offsetof(struct rtmsg, rtm_type), NN_NAME8, NN_SETTING, types},
+    END};
 
 static const nn_field route_fields[] = {
-    {"table", RTA_TABLE, NN_NAME32, false, nn_tables},
-    {"link", RTA_OIF, NN_LINK, false, NULL},
-    {"metric", RTA_PRIORITY, NN_U32, false, NULL},
-    {"pref", RTA_PREF, NN_NAME8, false, preferences},
+    {"table", RTA_TABLE, NN_NAME32, NN_SETTING, nn_tables},
+    {"link", RTA_OIF, NN_LINK, NN_SETTING, NULL},
+    {"metric", RTA_PRIORITY, NN_U32, NN_SETTING, NULL},
+    {"pref", RTA_PREF, NN_NAME8, NN_SETTING, preferences},
     END};
 
 /* in RTA_METRICS */
-static const nn_field metric_fields[] = {{"mtu", RTAX_MTU, NN_U32, false, NULL},
-                                         END};
+static const nn_field metric_fields[] = {
+    {"mtu", RTAX_MTU, NN_U32, NN_SETTING, NULL}, END};
 
 /* in struct rtnexthop */
-static const nn_field hop_fields[] = {
-    {"link", offsetof(struct rtnexthop, rtnh_ifindex), NN_LINK, false, NULL},
-    END};
+static const nn_field hop_fields[] = {{"link",
+                                       offsetof(struct rtnexthop, rtnh_ifindex),
+                                       NN_LINK, NN_SETTING, NULL},
+                                      END};
 
 /* what a table of a route may have */
 static const nn_field *const known[] = {head_fields, route_fields,
@@ -188,7 +190,7 @@ bool nn_push_route(const nn_codec *codec, const struct nlmsghdr *msg) {
   nn_head_read(codec, head->rtm_flags & RTM_F_CLONED ? type_field : head_fields,
                head);
   push_flags(L, head->rtm_flags);
-  nn_fields_read(codec, route_fields, nlmsg_attrdata(msg, sizeof *head),
+  nn_fields_pick(codec, route_fields, nlmsg_attrdata(msg, sizeof *head),
                  nlmsg_attrlen(msg, sizeof *head));
   push_to(L, head, attrs[RTA_DST]);
   push_via(L, head->rtm_family, attrs);
@@ -197,7 +199,7 @@ bool nn_push_route(const nn_codec *codec, const struct nlmsghdr *msg) {
     lua_setfield(L, -2, "src");
   }
   if (attrs[RTA_METRICS] != NULL)
-    nn_fields_read(codec, metric_fields, nla_data(attrs[RTA_METRICS]),
+    nn_fields_pick(codec, metric_fields, nla_data(attrs[RTA_METRICS]),
                    nla_len(attrs[RTA_METRICS]));
   if (attrs[RTA_MULTIPATH] != NULL)
     push_hops(codec, head->rtm_family, attrs[RTA_MULTIPATH]);
@@ -294,7 +296,7 @@ these flags
 */
 static int route_list(lua_State *L) {
   static const nn_field selector[] = {
-      {"table", RTA_TABLE, NN_NAME32, false, selectable_tables}, END};
+      {"table", RTA_TABLE, NN_NAME32, NN_SETTING, selectable_tables}, END};
   struct rtmsg head = {.rtm_family = AF_UNSPEC};
   nn_codec codec;
   int family;

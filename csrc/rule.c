@@ -43,34 +43,35 @@ static const nn_name ipprotos[] = {{"icmp", IPPROTO_ICMP},
 static const nn_name groups[] = {{"default", 0}, {NULL, 0}};
 
 static const nn_field fields[] = {
-    {"priority", FRA_PRIORITY, NN_U32, false, NULL},
-    {"fwmark", FRA_FWMARK, NN_U32, true, NULL}, /* written by put_mark */
-    {"fwmask", FRA_FWMASK, NN_U32, false, NULL},
-    {"iif", FRA_IIFNAME, NN_IFNAME, false, NULL},
-    {"oif", FRA_OIFNAME, NN_IFNAME, false, NULL},
-    {"table", FRA_TABLE, NN_NAME32, false, nn_tables},
-    {"target", FRA_GOTO, NN_U32, false, NULL},
-    {"ipproto", FRA_IP_PROTO, NN_NAME8, false, ipprotos},
-    {"sport", FRA_SPORT_RANGE, NN_RANGE16, false, NULL},
-    {"dport", FRA_DPORT_RANGE, NN_RANGE16, false, NULL},
-    {"uidrange", FRA_UID_RANGE, NN_RANGE32, false, NULL},
-    {"suppress_prefixlength", FRA_SUPPRESS_PREFIXLEN, NN_S32, false, NULL},
-    {"suppress_ifgroup", FRA_SUPPRESS_IFGROUP, NN_NAME32, false, groups},
-    {"protocol", FRA_PROTOCOL, NN_NAME8, false, nn_protocols},
+    {"priority", FRA_PRIORITY, NN_U32, NN_SETTING, NULL},
+    {"fwmark", FRA_FWMARK, NN_U32, NN_STATE, NULL}, /* written by put_mark */
+    {"fwmask", FRA_FWMASK, NN_U32, NN_SETTING, NULL},
+    {"iif", FRA_IIFNAME, NN_IFNAME, NN_SETTING, NULL},
+    {"oif", FRA_OIFNAME, NN_IFNAME, NN_SETTING, NULL},
+    {"table", FRA_TABLE, NN_NAME32, NN_SETTING, nn_tables},
+    {"target", FRA_GOTO, NN_U32, NN_SETTING, NULL},
+    {"ipproto", FRA_IP_PROTO, NN_NAME8, NN_SETTING, ipprotos},
+    {"sport", FRA_SPORT_RANGE, NN_RANGE16, NN_SETTING, NULL},
+    {"dport", FRA_DPORT_RANGE, NN_RANGE16, NN_SETTING, NULL},
+    {"uidrange", FRA_UID_RANGE, NN_RANGE32, NN_SETTING, NULL},
+    {"suppress_prefixlength", FRA_SUPPRESS_PREFIXLEN, NN_S32, NN_SETTING, NULL},
+    {"suppress_ifgroup", FRA_SUPPRESS_IFGROUP, NN_NAME32, NN_SETTING, groups},
+    {"protocol", FRA_PROTOCOL, NN_NAME8, NN_SETTING, nn_protocols},
     {.name = NULL}};
 
 /* The kernel takes it for true only. */
 static const nn_field l3mdev_field[] = {
-    {"l3mdev", FRA_L3MDEV, NN_BOOL, false, NULL}, {.name = NULL}};
+    {"l3mdev", FRA_L3MDEV, NN_BOOL, NN_SETTING, NULL}, {.name = NULL}};
 
 static const nn_field head_fields[] = {
-    {"family", offsetof(struct fib_rule_hdr, family), NN_NAME8, false,
+    {"family", offsetof(struct fib_rule_hdr, family), NN_NAME8, NN_SETTING,
      nn_families},
-    {"action", offsetof(struct fib_rule_hdr, action), NN_NAME8, false, actions},
+    {"action", offsetof(struct fib_rule_hdr, action), NN_NAME8, NN_SETTING,
+     actions},
     {.name = NULL}};
 
 static const nn_field tos_field[] = {
-    {"tos", offsetof(struct fib_rule_hdr, tos), NN_U8, false, NULL},
+    {"tos", offsetof(struct fib_rule_hdr, tos), NN_U8, NN_SETTING, NULL},
     {.name = NULL}};
 
 static const nn_name flags[] = {{"invert", FIB_RULE_INVERT},
@@ -146,8 +147,8 @@ static bool push_rule(const nn_codec *codec, const struct nlmsghdr *msg) {
     lua_pushinteger(L, 0);
     lua_setfield(L, -2, "fwmark");
   }
-  nn_fields_read(codec, fields, attrs, len);
-  nn_fields_read(codec, l3mdev_field, attrs, len);
+  nn_fields_pick(codec, fields, attrs, len);
+  nn_fields_pick(codec, l3mdev_field, attrs, len);
   drop(L, "table", RT_TABLE_UNSPEC);
   drop(L, "fwmask", UINT32_MAX);
   drop(L, "suppress_prefixlength", -1);
@@ -237,7 +238,7 @@ static bool parse_mark(const char *text, const char *end, uint32_t *value) {
 /* `fwmark`: an integer, or text with a mask behind a slash. */
 static bool put_mark(const nn_codec *codec, struct nl_msg *msg) {
   static const nn_field as_number[] = {
-      {"fwmark", FRA_FWMARK, NN_U32, false, NULL}, {.name = NULL}};
+      {"fwmark", FRA_FWMARK, NN_U32, NN_SETTING, NULL}, {.name = NULL}};
   lua_State *L = codec->L;
   uint32_t mark, mask;
   size_t len;

@@ -37,27 +37,27 @@ static const nn_name timers[] = {
 #define HEAD(field) offsetof(struct inet_diag_msg, field)
 
 static const nn_field head_fields[] = {
-    {"family", HEAD(idiag_family), NN_NAME8, true, nn_families},
-    {"state", HEAD(idiag_state), NN_NAME8, true, states},
-    {"link", HEAD(id.idiag_if), NN_LINK, true, NULL},
-    {"recv_queue", HEAD(idiag_rqueue), NN_U32, true, NULL},
-    {"send_queue", HEAD(idiag_wqueue), NN_U32, true, NULL},
+    {"family", HEAD(idiag_family), NN_NAME8, NN_STATE, nn_families},
+    {"state", HEAD(idiag_state), NN_NAME8, NN_STATE, states},
+    {"link", HEAD(id.idiag_if), NN_LINK, NN_STATE, NULL},
+    {"recv_queue", HEAD(idiag_rqueue), NN_U32, NN_STATE, NULL},
+    {"send_queue", HEAD(idiag_wqueue), NN_U32, NN_STATE, NULL},
     END};
 
 /* Of the file that it is, if it is one. */
 static const nn_field owner_fields[] = {
-    {"uid", HEAD(idiag_uid), NN_U32, true, NULL},
-    {"inode", HEAD(idiag_inode), NN_U32, true, NULL},
+    {"uid", HEAD(idiag_uid), NN_U32, NN_STATE, NULL},
+    {"inode", HEAD(idiag_inode), NN_U32, NN_STATE, NULL},
     END};
 
 static const nn_field timer_fields[] = {
-    {"timer", HEAD(idiag_timer), NN_NAME8, true, timers},
-    {"retransmits", HEAD(idiag_retrans), NN_U8, true, NULL},
+    {"timer", HEAD(idiag_timer), NN_NAME8, NN_STATE, timers},
+    {"retransmits", HEAD(idiag_retrans), NN_U8, NN_STATE, NULL},
     END};
 
 static const nn_field fields[] = {
-    {"v6only", INET_DIAG_SKV6ONLY, NN_BOOL, true, NULL},
-    {"congestion", INET_DIAG_CONG, NN_TEXT, true, NULL},
+    {"v6only", INET_DIAG_SKV6ONLY, NN_BOOL, NN_STATE, NULL},
+    {"congestion", INET_DIAG_CONG, NN_TEXT, NN_STATE, NULL},
     END};
 
 /* Sets an address and its port, which is 0 for none. */
@@ -101,7 +101,7 @@ static bool push_socket(const nn_codec *codec, const struct nlmsghdr *msg,
     lua_pushnumber(L, (lua_Number)head->idiag_expires / 1000);
     lua_setfield(L, -2, "expires");
   }
-  nn_fields_read(codec, fields, nlmsg_attrdata(msg, sizeof *head),
+  nn_fields_pick(codec, fields, nlmsg_attrdata(msg, sizeof *head),
                  nlmsg_attrlen(msg, sizeof *head));
   return true;
 }
@@ -127,9 +127,10 @@ typedef struct request {
 
 /* What the kernel looks at itself, so that its answer is short. */
 static const nn_field request_fields[] = {
-    {"state", offsetof(request, state), NN_NAME8, false, states},
-    {"port", offsetof(request, head.id.idiag_sport), NN_BE16, false, NULL},
-    {"peer_port", offsetof(request, head.id.idiag_dport), NN_BE16, false, NULL},
+    {"state", offsetof(request, state), NN_NAME8, NN_SETTING, states},
+    {"port", offsetof(request, head.id.idiag_sport), NN_BE16, NN_SETTING, NULL},
+    {"peer_port", offsetof(request, head.id.idiag_dport), NN_BE16, NN_SETTING,
+     NULL},
     END};
 
 static const nn_field *const known[] = {request_fields, NULL};

@@ -530,7 +530,7 @@ describe("addr_add", function()
         ns:addr_add(t.unpack(args, 1, args.n))
       end, pattern)
     end
-    for _, key in ipairs { "brd", "local", "protocol", "tentative", 1 } do
+    for _, key in ipairs { "brd", "tentative", 1 } do
       wrong("unknown field '" .. key .. "' to 'addr_add'", "v0",
         "10.0.0.1/24", { [key] = true })
     end
