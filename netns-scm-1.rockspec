@@ -90,6 +90,7 @@ build = {
     ["netns.programs"] = "lua/netns/programs.lua",
     ["netns.qdiscs"] = "lua/netns/qdiscs.lua",
     ["netns.queue"] = "lua/netns/queue.lua",
+    ["netns.signals"] = "lua/netns/signals.lua",
     ["netns.sockets"] = "lua/netns/sockets.lua",
     ["netns.topology"] = "lua/netns/topology.lua",
     ["netns.topology.addresses"] = "lua/netns/topology/addresses.lua",

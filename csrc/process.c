@@ -117,21 +117,17 @@ nn_process *nn_process_check(lua_State *L, int arg) {
 
 /* --- methods ------------------------------------------------------------- */
 
-/* process:status(): true|nil, "exit"|"signal", code, as os.execute; or nil,
-   a reason, errno. Nothing while it runs. */
+/* process:status(): "exit", its status; or "signal", its number; or if that is
+   not known, or output is lost: nil, message, errno. Nothing while it runs. */
 static int process_status(lua_State *L) {
   nn_process *process = nn_process_check(L, 1);
   if (!process->ended)
     return 0;
   if (process->lost != 0)
     return nn_fail(L, process->lost, "process %d", (int)process->pid);
-  if (process->exited && process->code == 0)
-    lua_pushboolean(L, true);
-  else
-    lua_pushnil(L);
   lua_pushstring(L, process->exited ? "exit" : "signal");
   lua_pushinteger(L, process->code);
-  return 3;
+  return 2;
 }
 
 /* process:running(): whether this process has to wait for it; a forked child of
@@ -203,6 +199,11 @@ static int process_close(lua_State *L) {
   return 0;
 }
 
+static void set_signal(lua_State *L, const char *name, int number) {
+  lua_pushinteger(L, number);
+  lua_setfield(L, -2, name);
+}
+
 /* The numbers of the signals by their names, without SIG. */
 static void push_signals(lua_State *L) {
   static const struct {
@@ -220,10 +221,10 @@ static void push_signals(lua_State *L) {
                  {"IO", SIGIO},     {"POLL", SIGPOLL},     {"PWR", SIGPWR},
                  {"SYS", SIGSYS}};
   lua_newtable(L);
-  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-    lua_pushinteger(L, signals[i].number);
-    lua_setfield(L, -2, signals[i].name);
-  }
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+    set_signal(L, signals[i].name, signals[i].number);
+  set_signal(L, "RTMIN", SIGRTMIN); /* libc keeps those before for itself */
+  set_signal(L, "RTMAX", SIGRTMAX);
   lua_setfield(L, -2, "signals");
 }
 

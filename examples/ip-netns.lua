@@ -280,7 +280,7 @@ local function exec(name, ...)
   if not name then return fail(NAMELESS) end
   if not ... then return fail(COMMANDLESS) end
   io.stdout:flush() -- the program writes to it, too
-  local ok, how, code = netns.exec(name, { ... })
+  local ok, message, how, code = netns.exec(name, { ... })
   if ok then
     return 0
   elseif how == "exit" then
@@ -288,7 +288,7 @@ local function exec(name, ...)
   elseif how == "signal" then
     return 128 + code
   end
-  return not_started(name, how, ...)
+  return not_started(name, message, ...)
 end
 
 local function monitor()

@@ -32,9 +32,11 @@ describe("all #novalgrind", function()
     assert.same({ name = stale, ok = false, errno = errno.EINVAL,
       message = 'exec "leftover": Invalid argument' }, results[1])
     assert.same({ name = names[1], ok = false, how = "exit", code = 3,
-      message = "exit 3" }, results[2])
+      message = ('exec "%s": sh: exited with status 3'):format(names[1]) },
+      results[2])
     assert.same({ name = names[2], ok = false, how = "signal", code = 9,
-      message = "signal 9" }, results[3])
+      message = ('exec "%s": sh: killed by SIGKILL'):format(names[2]) },
+      results[3])
     assert.same({ name = names[3], ok = true, how = "exit", code = 0 },
       results[4])
   end)
@@ -234,14 +236,17 @@ describe("all #novalgrind", function()
             { name = "leftover", ok = false, errno = errno.EINVAL,
               message = what .. ' "leftover": Invalid argument' },
             { name = names[1], ok = false, how = "exit", code = 3,
-              message = "exit 3" },
+              message = ('%s "%s": /etc/dir/program: exited with status 3')
+                :format(what, names[1]) },
             { name = names[2], ok = false, how = "signal", code = 9,
-              message = "signal 9" },
+              message = ('%s "%s": /etc/dir/program: killed by SIGKILL')
+                :format(what, names[2]) },
             { name = names[3], ok = false, errno = errno.ENOENT,
               message = ('%s "%s": /etc/dir/program: No such file or directory')
                 :format(what, names[3]) },
             { name = names[4], ok = true, how = "exit", code = 0 },
-            { name = names[5], ok = false, errno = errno.ETIMEDOUT,
+            { name = names[5], ok = false, how = "timeout",
+              errno = errno.ETIMEDOUT,
               message = ('%s "%s": /etc/dir/program: ended after 3 s')
                 :format(what, names[5]) },
             { name = names[6], ok = true, how = "exit", code = 0 },

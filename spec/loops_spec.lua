@@ -85,7 +85,7 @@ describe("one descriptor to poll", function()
     process.stdin:write "\n"
     process.stdin:close()
     assert.is_true(readable(process, 9))
-    assert.same({ "exit", 3 }, { select(2, process:wait(0)) })
+    assert.same({ "exit", 3 }, { select(3, process:wait(0)) })
   end)
 
   for _, loop in ipairs { "cqueues", "luv" } do
@@ -102,7 +102,7 @@ describe("one descriptor to poll", function()
       table.sort(lines)
       assert.same({
         "link\tadd\tbr0", "link\tdelete\tbr0", "name\tadd\ttrue",
-        "name\tdelete\ttrue", "program\tnil\texit\t3",
+        "name\tdelete\ttrue", "program\texit\t3",
       }, lines)
     end)
   end

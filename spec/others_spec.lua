@@ -19,14 +19,14 @@ local TRIAL = [[
   check("sockets", #ns:sockets() == 0)
   check("call", ns:call(function() return netns.current() == ns end))
   check("home", netns.current() == home)
-  local ok, how, code = ns:exec { "sh", "-c", "exit 3" }
-  check("exec", not ok and how == "exit" and code == 3, how)
+  local ok, message, how, code = ns:exec { "sh", "-c", "exit 3" }
+  check("exec", not ok and how == "exit" and code == 3, message)
   for i = 1, 20 do
     local result = ns:capture({ "sh", "-c", "echo hello; exit " .. i })
     check("capture", result and result.stdout == "hello\n" and result.code == i)
     local process = check("spawn", ns:spawn({ "sh", "-c", "kill -9 $$" }))
-    ok, how, code = process:wait(60)
-    check("wait", not ok and how == "signal" and code == 9, how)
+    ok, message, how, code = process:wait(60)
+    check("wait", not ok and how == "signal" and code == 9, message)
     process:close()
   end
   ns:close()
@@ -80,7 +80,7 @@ describe("the library runs in", function()
           result = { process:wait(0) }
         end)
         vim.wait(10000, function() return result end)
-        print(result[2], result[3])
+        print(result[3], result[4])
         process:close()
         ns:close()
       ]])

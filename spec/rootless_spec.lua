@@ -119,11 +119,11 @@ true]], run [[
 a b
 3	0
 true	exit	0
-nil	exit	7
+exit	7
 HELLO
-true	nil	signal	15
-shared	nil	signal	15
-false	nil	signal	15
+true	signal	15
+shared	signal	15
+false	signal	15
 1
 192.0.2.1
 192.0.2.2
@@ -140,12 +140,12 @@ b	true
       assert(netns.set(a, 3))
       print(netns.id "a", (netns.set("b", "auto")))
       print(a:exec { "sh", "-c", "test $(ls /sys/class/net) = lo" })
-      print(a:exec { "sh", "-c", "exit 7" })
+      print(select(3, a:exec { "sh", "-c", "exit 7" }))
       print(b:capture({ "tr", "a-z", "A-Z" }, { input = "hello" }).stdout)
       for _, mounts in ipairs { true, "shared", false } do
         local process = assert(a:spawn({ "sleep", "60" }, { mounts = mounts }))
         assert(process:kill())
-        print(mounts, process:wait())
+        print(mounts, select(3, process:wait()))
         process:close()
       end
       assert(a:link_add { name = "v", kind = "veth",

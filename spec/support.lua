@@ -57,6 +57,13 @@ function support.execute(command)
   return status == 0 or nil, "exit", math.floor(status / 256)
 end
 
+--- The results of exec or wait as os.execute has them, without the message.
+function support.ended(ok, message, how, code)
+  if ok then return ok, message, how end -- true, "exit", 0
+  assert(type(message) == "string", "no message")
+  return nil, how, code
+end
+
 support.load = loadstring or load -- luacheck: ignore 113
 
 --- All of a file.

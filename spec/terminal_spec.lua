@@ -9,6 +9,12 @@ local catches = t.lua == plain
 local INTERRUPTED = catches and "false%s.*interrupted!\nstatus 0\nouter>$"
   or "%^C\nouter>$"
 
+-- What the terminal shows of the results of exec, printed after "ended:".
+local function exited(status)
+  return ("ended:%%s+nil%%s+exec [^\n]*: exited with status %d%%s+exit%%s+%d")
+    :format(status, status)
+end
+
 -- A terminal of 100 columns and 30 rows, which belongs to nobody else, with an
 -- interactive shell in it.
 local Terminal = {}
@@ -126,7 +132,7 @@ describe("in a terminal #novalgrind", function()
     terminal:type "echo \"<$?>\""
     terminal:shows "<130>"
     terminal:type "exit 5"
-    terminal:shows "\nended:%s+nil%s+exit%s+5\nstatus 0\nouter>$"
+    terminal:shows("\n" .. exited(5) .. "\nstatus 0\nouter>$")
   end)
 
   -- neither can give the terminal back to the host's process group
@@ -183,7 +189,7 @@ describe("in a terminal #novalgrind", function()
     terminal:keys "C-c"
     terminal:shows "caught"
     terminal:type "end"
-    terminal:shows "ended:%s+nil%s+exit%s+3\n"
+    terminal:shows(exited(3) .. "\n")
     terminal:shows "lives on:%s+nil%s+exit%s+4\nstatus 0\n"
   end)
 
@@ -201,9 +207,9 @@ describe("in a terminal #novalgrind", function()
       terminal:keys "C-c"
       terminal:shows "interrupted!.*\n>$"
       terminal:type "os.exit(7)"
-      terminal:shows "ended:%s+nil%s+exit%s+7\nready$"
+      terminal:shows(exited(7) .. "\nready$")
       terminal:keys "C-\\\\"
-      terminal:shows "ended:%s+nil%s+exit%s+6\nstatus 0\nouter>$"
+      terminal:shows(exited(6) .. "\nstatus 0\nouter>$")
     end)
 
   test("Ctrl-C at a program that dies of it is an error in the host",
@@ -337,7 +343,7 @@ describe("in a terminal #novalgrind", function()
     local first, second = terminal:shows(
       "pid (%d+) runs\nended:%s+nil%s+exec [^\n]*ended after 0.5 s%s+110\n"
       .. "pid (%d+) runs\nended:%s+nil%s+exec [^\n]*ended after 0.5 s%s+110\n"
-      .. "ended:%s+nil%s+exit%s+9$")
+      .. exited(9) .. "$")
     gone(first)
     gone(second)
     terminal:type "typed"

@@ -59,7 +59,7 @@ end
 
 function works.exec(ns)
   for _, mounts in ipairs { true, false, "shared" } do
-    local ok, how, code = ns:exec({ "sh", "-c", "exit " .. THREAD },
+    local ok, _, how, code = ns:exec({ "sh", "-c", "exit " .. THREAD },
       { mounts = mounts })
     assert(ok == nil and how == "exit" and code == THREAD)
   end
@@ -83,7 +83,7 @@ function works.spawn(ns)
   local _, _, errno = forgotten:wait(0)
   assert(errno == core.errno.ETIMEDOUT)
   assert(forgotten:kill "KILL")
-  assert(select(3, forgotten:wait()) == 9)
+  assert(select(4, forgotten:wait()) == 9)
   forgotten:close()
 end
 

@@ -57,7 +57,7 @@ loop:wrap(function()
   local process = assert(ns:spawn { "sh", "-c", "sleep 0.1; exit 3" })
   cqueues.poll(pollable(process))
   cqueues.cancel(process:fd())
-  print("program", process:wait(0))
+  print("program", select(3, process:wait(0))) -- after nil and a message
   process:close()
   assert(ns:link_add { name = "br0", kind = "bridge" })
   assert(ns:link_delete "br0")

@@ -50,7 +50,7 @@ end)
 
 local process = assert(ns:spawn { "sh", "-c", "sleep 0.1; exit 3" })
 on_readable(process, function()
-  print("program", process:wait(0))
+  print("program", select(3, process:wait(0))) -- after nil and a message
   return true
 end, function()
   assert(ns:link_add { name = "br0", kind = "bridge" })

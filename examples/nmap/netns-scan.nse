@@ -140,13 +140,13 @@ end
 -- What a scan that is over has to say; nil while it runs.
 local function result_of(scan)
   local process, result = scan.process, stdnse.output_table()
-  local ok, how, code = process:wait(0)
+  local ok, message, how = process:wait(0)
   if ok then
     result.hosts = hosts_of(process:log())
   elseif how == "exit" or how == "signal" then
-    result.error = ("nmap: %s %d: %s"):format(how, code, process:log())
-  elseif code ~= netns.errno.ETIMEDOUT then
-    result.error = how
+    result.error = ("%s: %s"):format(message, process:log())
+  elseif how ~= netns.errno.ETIMEDOUT then
+    result.error = message
   elseif scan.deadline <= nmap.clock() then
     result.error = "it took too long"
   else

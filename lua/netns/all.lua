@@ -1,7 +1,7 @@
 --- Every name at once: `ip -all netns …`. What fails for one name does not stop
 -- the rest. The results are an array in the order of the names, a table each,
--- with `name`, `ok`, and if it failed `message` and `errno`. The option `only`,
--- a pattern or a function, selects names.
+-- with `name`, `ok`, and if it failed `message`, and `errno` unless a program
+-- has failed. The option `only`, a pattern or a function, selects names.
 -- @module netns.all
 
 local check = require "netns.check"
@@ -75,15 +75,8 @@ local function run(opts, start, finish)
 end
 
 -- How a program has ended, into its result.
-local function note_end(process, result)
-  local ok, how, code = processes.result(process)
-  result.ok = ok or false
-  if how == "exit" or how == "signal" then
-    result.how, result.code = how, code
-    if not ok then result.message = ("%s %d"):format(how, code) end
-  else
-    result.message, result.errno = how, code
-  end
+local function note_end(outcome, result)
+  for key, value in pairs(outcome) do result[key] = value end
 end
 
 -- The options of a program in one namespace, and those of all of them.
@@ -117,7 +110,9 @@ function all.exec(argv, opts)
       io.stdout:flush()
     end
     return processes.start("exec", name, job)
-  end, note_end)
+  end, function(process, result)
+    note_end(processes.outcome(process), result)
+  end)
 end
 
 local CAPTURE = with(programs.CAPTURE, {})
@@ -139,8 +134,7 @@ function all.capture(argv, opts)
   return run(opts, function(name)
     return processes.start("capture", name, job)
   end, function(process, result)
-    note_end(process, result)
-    programs.collect(process, job, result)
+    note_end(programs.collect(process, job, result, opts.check), result)
   end)
 end
 

@@ -3,6 +3,7 @@
 
 local check = require "netns.check"
 local core = require "netns.core"
+local signals = require "netns.signals"
 
 local Process = {} -- what the user has
 Process.__index = Process
@@ -129,16 +130,37 @@ function processes.run(process)
   error(err, 0)
 end
 
---- How a process that is over has ended.
+--- How a process that is over has ended: a table with `ok`, `how` (`exit`,
+-- `signal` or `timeout`), `code` unless that is `timeout`, and if it is not ok
+-- `message`, and `errno` if it ran out of time. A process whose end is not
+-- known has no `how`, but an `errno`.
 -- @local
-function processes.result(process)
+function processes.outcome(process)
+  local child, begin = process.child, title(process)
   if process.overdue then
-    return nil, ("%s: ended after %g s")
-      :format(title(process), process.timeout), core.errno.ETIMEDOUT
+    return { ok = false, how = "timeout", errno = core.errno.ETIMEDOUT,
+      message = ("%s: ended after %g s"):format(begin, process.timeout) }
   end
-  local ok, how, code = process.child:status()
-  if how == "exit" or how == "signal" then return ok, how, code end
-  return nil, ("%s: %s"):format(title(process), how), code
+  local how, code, errno = child:status()
+  if not how then
+    return { ok = false, message = ("%s: %s"):format(begin, code),
+      errno = errno }
+  end
+  local ok, message = how == "exit" and code == 0, nil
+  if not ok then
+    message = how == "exit" and ("exited with status %d"):format(code)
+      or "killed by " .. signals.name(code)
+    message = ("%s: %s"):format(begin, message)
+  end
+  return { ok = ok, how = how, code = code, message = message }
+end
+
+--- The same as results, see @{Process:wait}.
+-- @local
+function processes.results(outcome)
+  if outcome.ok then return true, outcome.how, outcome.code end
+  if outcome.errno then return nil, outcome.message, outcome.errno end
+  return nil, outcome.message, outcome.how, outcome.code
 end
 
 --- Closes one that is over.
@@ -220,12 +242,17 @@ end
 --- Waits for the end of the program. If it was started with a `timeout`, which
 -- counts from its start, that ends it.
 -- @tparam[opt] number timeout seconds to wait; 0 to look
--- @treturn[1] boolean|nil true if it exited with 0, as `os.execute` has it
--- @treturn[1] string `exit` or `signal`
--- @treturn[1] integer the exit status, or the number of the signal
--- @return[2] nil
--- @treturn[2] string message
--- @treturn[2] integer errno: ETIMEDOUT if it still runs, or if its own time was
+-- @treturn[1] boolean true if it exited with 0
+-- @treturn[1] string `exit`
+-- @treturn[1] integer 0
+-- @return[2] nil if it failed
+-- @treturn[2] string message, which ends with `exited with status 3` or
+-- `killed by SIGTERM`
+-- @treturn[2] string `exit` or `signal`
+-- @treturn[2] integer the exit status, or the number of the signal
+-- @return[3] nil
+-- @treturn[3] string message
+-- @treturn[3] integer errno: ETIMEDOUT if it still runs, or if its own time was
 -- up; ECHILD if another part of the host has taken its status (before Linux
 -- 6.15)
 function Process:wait(timeout)
@@ -234,7 +261,7 @@ function Process:wait(timeout)
   if not processes.first({ self }, timeout and core.now() + timeout) then
     return nil, ("%s: still runs"):format(title(self)), core.errno.ETIMEDOUT
   end
-  return processes.result(self)
+  return processes.results(processes.outcome(self))
 end
 
 --- Sends a signal to the program, though not to its children.
@@ -248,7 +275,7 @@ function Process:kill(signal)
   signal = signal or "TERM"
   local number = signal
   if type(signal) == "string" then
-    number = core.signals[signal:upper():gsub("^SIG", "")]
+    number = signals.number(signal)
   elseif type(signal) ~= "number" or signal % 1 ~= 0 then
     error(("bad argument 'signal' to 'kill' (name or number expected, got %s)")
       :format(type(signal)), 2)
@@ -312,8 +339,8 @@ function Process:__tostring()
   local state = "closed"
   if self.child then
     core.await({ self.child }, 0)
-    local _, how, code = self.child:status()
-    state = how and ("%s %d"):format(how, code) or "running"
+    local how, code = self.child:status()
+    state = how and ("%s %d"):format(how, code) or code or "running"
   end
   return ("netns.process (%d, %s)"):format(self.pid, state)
 end

@@ -19,11 +19,12 @@ end
 -- @local
 programs.EXEC = known {
   stdin = "input", stdout = "output", stderr = "error", input = "string",
+  check = "boolean",
 }
 --- @local
 programs.CAPTURE = known {
   stdin = "input", stdout = "output or pipe", stderr = "error or pipe",
-  input = "string",
+  input = "string", check = "boolean",
 }
 
 local SPAWN = known {
@@ -65,12 +66,34 @@ function programs.capture_job(argv, opts)
   return job
 end
 
---- What a program has written, into a table.
+local LINES, BYTES = 10, 1000 -- of what a program has written, in a message
+
+-- The last lines of a text that are not empty, with what separates them from a
+-- message before.
+local function last_lines(text)
+  local lines = {}
+  for line in text:sub(-BYTES):gmatch "[^\n]*%S" do lines[#lines + 1] = line end
+  if #text > BYTES and lines[2] then table.remove(lines, 1) end -- not whole
+  local from = math.max(#lines - LINES + 1, 1)
+  if not lines[1] then return "" end
+  return (lines[from + 1] and ":\n" or ": ")
+    .. table.concat(lines, "\n", from)
+end
+
+--- Notes in a table what a program has written, and how it has ended, which it
+-- returns as processes.outcome does. With `check` the message of a failure ends
+-- with the last lines of its stderr.
 -- @local
-function programs.collect(process, job, result)
+function programs.collect(process, job, result, check_it)
+  local outcome = processes.outcome(process)
   if job.stdout == "pipe" then result.stdout = process.child:output(1) end
   if job.stderr == "pipe" then result.stderr = process.child:output(2) end
-  return result
+  result.ok, result.how, result.code = outcome.ok, outcome.how, outcome.code
+  if check_it and not outcome.ok then
+    local errors = job.stderr == "stdout" and result.stdout or result.stderr
+    outcome.message = outcome.message .. last_lines(errors or "")
+  end
+  return outcome
 end
 
 --- Runs a program in a namespace and waits for it: `ip netns exec NAME CMD …`.
@@ -94,12 +117,19 @@ end
 --   mounts that are made once a handle, which does not slow down with the
 --   number of names
 -- - `detach=true`: it may outlive this process
--- @treturn[1] boolean|nil true if it exited with 0, as `os.execute` has it
--- @treturn[1] string `exit` or `signal`
--- @treturn[1] integer the exit status, or the number of the signal
--- @return[2] nil if it could not be started
--- @treturn[2] string message, which names the step that failed
--- @treturn[2] integer errno; ETIMEDOUT if its time was up
+-- - `check`: a boolean, see @{capture}; `exec` fails with and without it
+-- @treturn[1] boolean true if it exited with 0
+-- @treturn[1] string `exit`
+-- @treturn[1] integer 0
+-- @return[2] nil if it failed
+-- @treturn[2] string message: `exec "vpn": nft: exited with status 1`, or
+-- `killed by SIGKILL`
+-- @treturn[2] string `exit` or `signal`
+-- @treturn[2] integer the exit status, or the number of the signal
+-- @return[3] nil if it could not be started, ran out of time, or its end is not
+-- known
+-- @treturn[3] string message, which names the step that failed
+-- @treturn[3] integer errno; ETIMEDOUT if its time was up
 function programs.exec(NS, argv, opts)
   check.namespace("exec", NS)
   argv = check.argv("exec", argv)
@@ -108,8 +138,9 @@ function programs.exec(NS, argv, opts)
     processes.start("exec", NS, programs.job(argv, opts))
   if not process then return nil, message, errno end
   processes.run(process)
+  local outcome = processes.outcome(process)
   processes.release(process)
-  return processes.result(process)
+  return processes.results(outcome)
 end
 
 --- Runs a program in a namespace, and keeps what it writes.
@@ -117,13 +148,20 @@ end
 -- @param NS
 -- @tparam {string,...} argv
 -- @tparam[opt] table opts as for @{exec}; `stdout` and `stderr` are `"pipe"`
--- by default
--- @treturn[1] table `{ ok=, how=, code=, stdout=, stderr= }`: the results of
--- @{exec}, and what was written
--- @return[2] nil
--- @treturn[2] string message
--- @treturn[2] integer errno
--- @treturn[2] table if its time was up, `{ stdout=, stderr= }` until then
+-- by default; with `check=true` a program that failed is a failure of `capture`
+-- @treturn[1] table `{ ok=, how=, code=, stdout=, stderr= }`: `ok` is true if
+-- the program exited with 0, else false; `how` is `exit`, `signal`, or
+-- `timeout` if its time was up; `code` is the exit status or the number of the
+-- signal, nil after `timeout`; and what was written
+-- @return[2] nil with `check`, if it failed
+-- @treturn[2] string message as of @{exec}, and the last lines of stderr
+-- @treturn[2] string|integer `exit` or `signal`; ETIMEDOUT if its time was up
+-- @treturn[2] integer|nil the exit status, or the number of the signal
+-- @treturn[2] table as without `check`
+-- @return[3] nil if it could not be started, its end is not known, or a part of
+-- what it wrote is lost
+-- @treturn[3] string message
+-- @treturn[3] integer errno
 function programs.capture(NS, argv, opts)
   check.namespace("capture", NS)
   argv = check.argv("capture", argv)
@@ -132,12 +170,13 @@ function programs.capture(NS, argv, opts)
   local process, message, errno = processes.start("capture", NS, job)
   if not process then return nil, message, errno end
   processes.run(process)
-  local ok, how, code = processes.result(process)
-  local result = programs.collect(process, job, {})
+  local result = {}
+  local outcome = programs.collect(process, job, result, opts.check)
   processes.release(process)
-  if how ~= "exit" and how ~= "signal" then return nil, how, code, result end
-  result.ok, result.how, result.code = ok, how, code
-  return result
+  if outcome.ok or outcome.how and not opts.check then return result end
+  local _, how, code
+  _, message, how, code = processes.results(outcome)
+  return nil, message, how, code, result
 end
 
 --- Starts a program in a namespace, and does not wait for it.
