@@ -56,6 +56,7 @@ build = {
         "csrc/neigh.c",
         "csrc/process.c",
         "csrc/procs.c",
+        "csrc/raise.c",
         "csrc/route.c",
         "csrc/qdisc.c",
         "csrc/qdisc_kinds.c",

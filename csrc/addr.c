@@ -194,11 +194,7 @@ static int addr_list(lua_State *L) {
   nn_codec codec;
   struct ifaddrmsg wanted = {.ifa_family = AF_UNSPEC};
   lua_settop(L, 2);
-  if (lua_isnil(L, 2)) {
-    lua_newtable(L);
-    lua_replace(L, 2);
-  }
-  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_opt_table(L, 2, "addrs", "filter");
   nn_ns *ns = nn_codec_open(L, "addrs", &codec);
   if (ns == NULL)
     return 3;
@@ -342,16 +338,11 @@ static bool put_scope(const nn_codec *codec, struct nl_msg *msg,
 }
 
 /* The arguments from the second on: link, address, options. */
-static void check_arguments(lua_State *L) {
+static void check_arguments(lua_State *L, const char *what) {
   lua_settop(L, 4);
-  if (lua_type(L, 2) != LUA_TNUMBER)
-    luaL_checktype(L, 2, LUA_TSTRING);
-  luaL_checktype(L, 3, LUA_TSTRING);
-  if (lua_isnil(L, 4)) {
-    lua_newtable(L);
-    lua_replace(L, 4);
-  }
-  luaL_checktype(L, 4, LUA_TTABLE);
+  nn_arg_link(L, 2, what);
+  nn_arg_string(L, 3, what, "address", NULL);
+  nn_opt_table(L, 4, what, "opts");
 }
 
 /* nil, message, errno about a link; `address` may be "". */
@@ -429,7 +420,7 @@ static int addr_add(lua_State *L) {
                                        "noprefixroute",
                                        NULL};
   nn_codec codec;
-  check_arguments(L);
+  check_arguments(L, "addr_add");
   nn_ns *ns = nn_codec_open(L, "addr_add", &codec);
   if (ns == NULL)
     return 3;
@@ -454,7 +445,7 @@ static int addr_delete(lua_State *L) {
   static const nn_field *const known[] = {NULL};
   static const char *const others[] = {"peer", NULL};
   nn_codec codec;
-  check_arguments(L);
+  check_arguments(L, "addr_delete");
   nn_ns *ns = nn_codec_open(L, "addr_delete", &codec);
   if (ns == NULL)
     return 3;
@@ -516,8 +507,7 @@ static int addr_flush(lua_State *L) {
   nn_ack ack;
   struct ifaddrmsg any = {.ifa_family = AF_UNSPEC};
   lua_settop(L, 2);
-  if (lua_type(L, 2) != LUA_TNUMBER)
-    luaL_checktype(L, 2, LUA_TSTRING);
+  nn_arg_link(L, 2, "addr_flush");
   nn_ns *ns = nn_codec_open(L, "addr_flush", &codec);
   if (ns == NULL)
     return 3;

@@ -71,6 +71,7 @@ static int core_pause(lua_State *L) {
 NN_MODULE int luaopen_netns_core(lua_State *L) {
   luaL_checkversion(L); /* an error, if it was built for another Lua */
   lua_newtable(L);
+  nn_open_raise(L);
   nn_open_dir(L);
   nn_open_handle(L);
   nn_open_enter(L);

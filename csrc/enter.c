@@ -175,7 +175,7 @@ says so. See setns(2).
 */
 static int enter_call(lua_State *L) {
   if (!is_callable(L, 2))
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    nn_raise_type(L, "call", "fn", "function", 2);
   nn_ns *ns = nn_ns_arg(L, 1, "call");
   if (ns == NULL)
     return 3;
@@ -228,9 +228,12 @@ socket(2).
 */
 static int enter_socket(lua_State *L) {
   struct socket_job job = {
-      .family = family_numbers[luaL_checkoption(L, 2, NULL, families)],
-      .type = type_numbers[luaL_checkoption(L, 3, NULL, types)],
-      .protocol = lua_isnoneornil(L, 4) ? 0 : (int)nn_checkint(L, 4, 0, 65535)};
+      .family = family_numbers[nn_arg_word(L, 2, "socket", "family", families)],
+      .type = type_numbers[nn_arg_word(L, 3, "socket", "type", types)],
+      .protocol =
+          lua_isnoneornil(L, 4)
+              ? 0
+              : (int)nn_arg_integer(L, 4, "socket", "protocol", 0, 65535)};
   if (job.family == AF_PACKET)
     job.protocol = htons((uint16_t)job.protocol);
   nn_ns *ns = nn_ns_arg(L, 1, "socket");
@@ -244,9 +247,17 @@ static int enter_socket(lua_State *L) {
   return err == 0 ? 1 : nn_fail(L, err, "socket %s", nn_ns_label(L, 1));
 }
 
-static int *check_socket(lua_State *L) {
-  int *sock = luaL_checkudata(L, 1, SOCKET);
-  luaL_argcheck(L, *sock >= 0, 1, "socket is closed");
+static int *check_any_socket(lua_State *L, const char *what) {
+  int *sock = luaL_testudata(L, 1, SOCKET);
+  if (sock == NULL)
+    nn_raise_type(L, what, "socket", "socket", 1);
+  return sock;
+}
+
+static int *check_socket(lua_State *L, const char *what) {
+  int *sock = check_any_socket(L, what);
+  if (*sock < 0)
+    nn_raise_arg(L, what, "socket", "socket is closed");
   return sock;
 }
 
@@ -256,7 +267,7 @@ The socket's descriptor, which stays the socket's.
 @treturn integer
 */
 static int socket_fd(lua_State *L) {
-  lua_pushinteger(L, *check_socket(L));
+  lua_pushinteger(L, *check_socket(L, "fd"));
   return 1;
 }
 
@@ -266,7 +277,7 @@ Hands the descriptor over: the caller closes it, the socket is closed.
 @treturn integer
 */
 static int socket_detach(lua_State *L) {
-  int *sock = check_socket(L);
+  int *sock = check_socket(L, "detach");
   lua_pushinteger(L, *sock);
   *sock = -1;
   return 1;
@@ -278,13 +289,13 @@ Closes the socket. Closing twice does no harm.
 @treturn boolean true
 */
 static int socket_close(lua_State *L) {
-  nn_close(luaL_checkudata(L, 1, SOCKET));
+  nn_close(check_any_socket(L, "close"));
   lua_pushboolean(L, true);
   return 1;
 }
 
 static int socket_tostring(lua_State *L) {
-  int *sock = luaL_checkudata(L, 1, SOCKET);
+  int *sock = check_any_socket(L, "tostring");
   if (*sock < 0)
     lua_pushliteral(L, "netns.socket (closed)");
   else
@@ -368,11 +379,13 @@ the kernel refuses, ENOENT if there is none of that name
 static int enter_sysctl(lua_State *L) {
   char path[512];
   size_t len;
-  const char *key = luaL_checklstring(L, 2, &len);
+  const char *key = nn_arg_string(L, 2, "sysctl", "key", &len);
   bool valid = sysctl_path(key, len, path, sizeof path);
   struct sysctl_job job = {.path = path};
+  if (!lua_isnoneornil(L, 3) && !lua_isstring(L, 3))
+    nn_raise_type(L, "sysctl", "value", "string or number", 3);
   if (!lua_isnoneornil(L, 3))
-    job.value = luaL_checklstring(L, 3, &job.len);
+    job.value = lua_tolstring(L, 3, &job.len);
   nn_ns *ns = nn_ns_arg(L, 1, "sysctl");
   if (ns == NULL)
     return 3;

@@ -65,11 +65,11 @@ unsigned nn_link_index(const nn_codec *codec, int arg) {
   struct ifreq request = {.ifr_ifindex = 0};
   size_t len;
   if (lua_type(codec->L, arg) == LUA_TNUMBER) {
-    lua_Integer index = luaL_checkinteger(codec->L, arg);
+    lua_Integer index = lua_tointeger(codec->L, arg); /* 0 for a fraction */
     errno = ENODEV;
     return index > 0 && index <= INT_MAX ? (unsigned)index : 0;
   }
-  const char *name = luaL_checklstring(codec->L, arg, &len);
+  const char *name = nn_arg_string(codec->L, arg, codec->what, "link", &len);
   if (len == 0 || len >= IFNAMSIZ || strcspn(name, ":") != len) {
     errno = len < IFNAMSIZ ? EINVAL : ENODEV; /* ioctl(2) cuts at a colon */
     return 0;
@@ -514,8 +514,7 @@ void nn_head_read(const nn_codec *codec, const nn_field *fields,
 
 int nn_wrong_type(const nn_codec *codec, const char *name,
                   const char *expected) {
-  return luaL_error(codec->L, "bad field '%s' to '%s' (%s expected, got %s)",
-                    name, codec->what, expected, luaL_typename(codec->L, -1));
+  return nn_raise_type(codec->L, codec->what, name, expected, -1);
 }
 
 static int wrong_type(const nn_codec *codec, const nn_field *field,
@@ -1048,6 +1047,34 @@ bool nn_fields_have(const nn_field *fields, const char *name) {
   return false;
 }
 
+/* Adds the names of the fields to the set on top. */
+static void add_names(lua_State *L, const nn_field *fields) {
+  for (; fields->name != NULL; fields++) {
+    if (fields->kind == NN_INSIDE) {
+      add_names(L, fields->detail);
+    } else if (fields->kind != NN_OTHER) {
+      lua_pushboolean(L, true);
+      lua_setfield(L, -2, fields->name);
+    }
+  }
+}
+
+/* The error for the key at `key`, which is none of these. */
+static void unknown_key(const nn_codec *codec, int key,
+                        const nn_field *const *fields,
+                        const char *const *others) {
+  lua_State *L = codec->L;
+  luaL_checkstack(L, 8, NULL);
+  lua_newtable(L);
+  for (; *others != NULL; others++) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, *others);
+  }
+  for (; *fields != NULL; fields++)
+    add_names(L, *fields);
+  nn_raise_key(L, codec->what, key, lua_gettop(L));
+}
+
 void nn_fields_check(const nn_codec *codec, int table,
                      const nn_field *const *fields, const char *const *others) {
   lua_State *L = codec->L;
@@ -1061,8 +1088,7 @@ void nn_fields_check(const nn_codec *codec, int table,
     for (const nn_field *const *list = fields; key && *list && !known; list++)
       known = nn_fields_have(*list, key);
     if (!known)
-      luaL_error(L, "unknown field '%s' to '%s'", luaL_tolstring(L, -2, NULL),
-                 codec->what);
+      unknown_key(codec, lua_gettop(L) - 1, fields, others);
     lua_pop(L, 1);
   }
 }

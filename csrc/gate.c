@@ -17,11 +17,14 @@ typedef struct nn_gate {
   pid_t user;  /* a forked child must not take the events away */
 } nn_gate;
 
-static nn_gate *check_gate(lua_State *L, int arg) {
+/* `what` is the method of the monitor. */
+static nn_gate *check_gate(lua_State *L, int arg, const char *what) {
   nn_gate *gate = luaL_checkudata(L, arg, TYPE);
-  luaL_argcheck(L, gate->epoll >= 0, arg, "monitor is closed");
-  luaL_argcheck(L, gate->user == getpid(), arg,
-                "monitor belongs to the process that opened it");
+  if (gate->epoll < 0)
+    nn_raise_arg(L, what, "monitor", "monitor is closed");
+  if (gate->user != getpid())
+    nn_raise_arg(L, what, "monitor",
+                 "monitor belongs to the process that opened it");
   return gate;
 }
 
@@ -31,7 +34,7 @@ static int add(const nn_gate *gate, int fd, uint32_t events) {
 }
 
 int nn_gate_add(lua_State *L, int arg, int fd, uint32_t events) {
-  return add(check_gate(L, arg), fd, events);
+  return add(check_gate(L, arg, "read"), fd, events);
 }
 
 static int gate_close(lua_State *L) {
@@ -71,8 +74,9 @@ static int gate_add(lua_State *L) {
   return 1;
 }
 
+/* gate:fd(what) */
 static int gate_fd(lua_State *L) {
-  lua_pushinteger(L, check_gate(L, 1)->epoll);
+  lua_pushinteger(L, check_gate(L, 1, luaL_checkstring(L, 2))->epoll);
   return 1;
 }
 
@@ -80,7 +84,7 @@ static int gate_fd(lua_State *L) {
    or a signal came, for whose handlers the caller's loop gives Lua a turn. */
 static int gate_wait(lua_State *L) {
   struct epoll_event event;
-  const nn_gate *gate = check_gate(L, 1);
+  const nn_gate *gate = check_gate(L, 1, "read");
   int n = epoll_wait(gate->epoll, &event, 1, nn_opttimeout(L, 2));
   lua_pushboolean(L, n > 0);
   return 1;
@@ -89,7 +93,7 @@ static int gate_wait(lua_State *L) {
 /* gate:pending(boolean): whether the descriptor is to be readable although all
    sources are read. */
 static int gate_pending(lua_State *L) {
-  const nn_gate *gate = check_gate(L, 1);
+  const nn_gate *gate = check_gate(L, 1, "read");
   uint64_t value = 1;
   ssize_t ignored = lua_toboolean(L, 2)
                         ? write(gate->pending, &value, sizeof value)

@@ -32,9 +32,11 @@ nn_ns *nn_ns_test(lua_State *L, int arg) {
 }
 
 /* A handle, open or not, or a Lua error. */
-static nn_ns *check_any(lua_State *L, int arg) {
+static nn_ns *check_any(lua_State *L, int arg, const char *what) {
   nn_ns *ns = nn_ns_test(L, arg);
-  return ns != NULL ? ns : luaL_checkudata(L, arg, NN_NS);
+  if (ns == NULL)
+    nn_raise_type(L, what, "NS", "handle", arg);
+  return ns;
 }
 
 nn_ns *nn_ns_push(lua_State *L) {
@@ -55,9 +57,10 @@ static void close_all(nn_ns *ns) {
     nn_rtnl_close(ns->diag);
 }
 
-nn_ns *nn_ns_check(lua_State *L, int arg) {
-  nn_ns *ns = check_any(L, arg);
-  luaL_argcheck(L, ns->fd >= 0, arg, "handle is closed");
+nn_ns *nn_ns_check(lua_State *L, int arg, const char *what) {
+  nn_ns *ns = check_any(L, arg, what);
+  if (ns->fd < 0)
+    nn_raise_arg(L, what, "NS", "handle is closed");
   return ns;
 }
 
@@ -119,7 +122,7 @@ static int open_value(lua_State *L, int arg, nn_ns *ns) {
   const char *target = path, *name = "";
   bool is_pid = lua_type(L, arg) == LUA_TNUMBER;
   if (is_pid) {
-    lua_Integer pid = luaL_checkinteger(L, arg);
+    lua_Integer pid = lua_tointeger(L, arg);
     if (pid < 1 || pid > INT_MAX)
       return EINVAL;
     snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
@@ -168,7 +171,12 @@ static nn_ns *push_opened(lua_State *L, int arg, const char *what) {
 
 /* What is wrong with the type of a NS argument; NULL if nothing is. */
 static const char *type_problem(lua_State *L, int arg) {
-  int type = lua_type(L, arg);
+  int type = lua_type(L, arg), integer = 1;
+  if (type == LUA_TNUMBER)
+    lua_tointegerx(L, arg, &integer);
+  if (!integer)
+    return lua_pushfstring(L, "process id expected, got %f",
+                           lua_tonumber(L, arg));
   if (type == LUA_TSTRING || type == LUA_TNUMBER)
     return NULL;
   nn_ns *ns = nn_ns_test(L, arg);
@@ -176,7 +184,7 @@ static const char *type_problem(lua_State *L, int arg) {
     return lua_pushfstring(L,
                            "namespace (handle, name, path or process id) "
                            "expected, got %s",
-                           luaL_typename(L, arg));
+                           nn_typename(L, arg));
   return ns->fd < 0 ? "handle is closed" : NULL;
 }
 
@@ -189,8 +197,9 @@ static int handle_problem(lua_State *L) {
 
 nn_ns *nn_ns_arg(lua_State *L, int arg, const char *what) {
   const char *problem = type_problem(L, arg);
-  if (problem != NULL) /* luaL_argerror does not always know the function */
-    luaL_error(L, "bad argument 'NS' to '%s' (%s)", what, problem);
+  if (problem != NULL)
+    nn_raise_arg(L, lua_pushlstring(L, what, strcspn(what, " ")), "NS",
+                 problem);
   if (lua_type(L, arg) == LUA_TUSERDATA)
     return lua_touserdata(L, arg);
   nn_ns *ns = push_opened(L, arg, what);
@@ -266,7 +275,7 @@ The handle's descriptor, which stays the handle's.
 @treturn integer
 */
 static int ns_fd(lua_State *L) {
-  lua_pushinteger(L, nn_ns_check(L, 1)->fd);
+  lua_pushinteger(L, nn_ns_check(L, 1, "fd")->fd);
   return 1;
 }
 
@@ -276,7 +285,7 @@ The name the namespace was opened, added or attached by.
 @treturn string|nil nil if that was by other means: @{names} looks
 */
 static int ns_name(lua_State *L) {
-  const char *name = nn_ns_name(nn_ns_check(L, 1));
+  const char *name = nn_ns_name(nn_ns_check(L, 1, "name"));
   if (name[0] != '\0')
     lua_pushstring(L, name);
   else
@@ -345,7 +354,7 @@ handle ends with it. Closing twice does no harm.
 @treturn boolean true
 */
 static int ns_close(lua_State *L) {
-  close_all(check_any(L, 1));
+  close_all(check_any(L, 1, "close"));
   lua_pushboolean(L, true);
   return 1;
 }
@@ -358,7 +367,7 @@ static int ns_eq(lua_State *L) {
 }
 
 static int ns_tostring(lua_State *L) {
-  nn_ns *ns = check_any(L, 1);
+  nn_ns *ns = check_any(L, 1, "tostring");
   if (ns->fd < 0)
     lua_pushliteral(L, "netns.ns (closed)");
   else
@@ -370,7 +379,7 @@ static int ns_tostring(lua_State *L) {
 /* core.extend(handle, name, fields): has the handle look up its methods in
    `fields`, and messages call it by this name if it has none. */
 static int handle_extend(lua_State *L) {
-  nn_ns *ns = nn_ns_check(L, 1);
+  nn_ns *ns = nn_ns_check(L, 1, "extend");
   size_t len;
   const char *name = luaL_checklstring(L, 2, &len);
   luaL_checktype(L, 3, LUA_TTABLE);

@@ -210,18 +210,21 @@ static void check_filter(lua_State *L) {
   static const char *const others[] = {
       "kind",         "up",         "running",   "link", "link_index",
       "link_netnsid", "peer_index", "peer_nsid", NULL};
+  nn_link_names(L);
+  for (const char *const *other = others; *other != NULL; other++) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, *other);
+  }
+  const int known = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, 2) != 0) {
-    const char *key =
-        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    bool known = key != NULL && nn_link_field(key);
-    for (const char *const *other = others; key && *other && !known; other++)
-      known = strcmp(*other, key) == 0;
-    if (!known)
-      luaL_error(L, "unknown field '%s' to 'links'",
-                 luaL_tolstring(L, -2, NULL));
-    lua_pop(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawget(L, known);
+    if (lua_isnil(L, -1))
+      nn_raise_key(L, "links", lua_gettop(L) - 2, known);
+    lua_pop(L, 2);
   }
+  lua_pop(L, 1);
 }
 
 /* core.links(NS, filter): an array of links. */
@@ -237,9 +240,8 @@ static int link_list(lua_State *L) {
 }
 
 /* The name of a link; a number is none. */
-static const char *check_name(lua_State *L) {
-  luaL_checktype(L, 2, LUA_TSTRING);
-  return lua_tostring(L, 2);
+static const char *check_name(lua_State *L, const char *what) {
+  return nn_arg_string(L, 2, what, "name", NULL);
 }
 
 /* Asks for the link that the value at `arg` names: the answer, good until the
@@ -247,7 +249,7 @@ static const char *check_name(lua_State *L) {
 static const struct nlmsghdr *get_link(const nn_codec *codec, int arg,
                                        nn_ack *ack) {
   size_t len;
-  const char *name = luaL_checklstring(codec->L, arg, &len);
+  const char *name = nn_arg_string(codec->L, arg, codec->what, "name", &len);
   ack->text[0] = '\0';
   ack->err = len < IFNAMSIZ ? EINVAL : ENODEV;
   if (len == 0 || len >= IFNAMSIZ || memchr(name, '\0', len) != NULL)
@@ -296,7 +298,7 @@ static bool has_any(lua_State *L, int table, const nn_field *fields) {
 static int answer(lua_State *L, nn_push *push) {
   nn_codec codec;
   nn_ack ack;
-  const char *name = check_name(L);
+  const char *name = check_name(L, "link");
   nn_ns *ns = nn_codec_open(L, "link", &codec);
   if (ns == NULL)
     return 3;
@@ -338,20 +340,13 @@ static int link_runs(lua_State *L) {
 
 /* --- writing ------------------------------------------------------------- */
 
-/* A Lua error for a value on top that is not of the type that `field` has. */
-static int wrong_type(const nn_codec *codec, const char *field,
-                      const char *expected) {
-  return luaL_error(codec->L, "bad field '%s' to '%s' (%s expected, got %s)",
-                    field, codec->what, expected, luaL_typename(codec->L, -1));
-}
-
 /* A Lua error, if the table has one of the fields which a link may have, but
    which the kernel would here pass over in silence. */
 static void check_without(const nn_codec *codec, int table,
                           const char *const *names) {
   for (; *names != NULL; names++) {
     if (lua_getfield(codec->L, table, *names) != LUA_TNIL)
-      luaL_error(codec->L, "unknown field '%s' to '%s'", *names, codec->what);
+      nn_raise(codec->L, "unknown key '%s' in '%s'", *names, codec->what);
     lua_pop(codec->L, 1);
   }
 }
@@ -366,9 +361,9 @@ static bool put_ns(const nn_codec *codec, int table, struct nl_msg *msg,
     return true;
   const nn_ns *handle = nn_ns_test(L, -1);
   if (handle == NULL && !lua_isstring(L, -1))
-    wrong_type(codec, "ns", "handle, name, path or process id");
+    nn_wrong_type(codec, "ns", "handle, name, path or process id");
   if (handle != NULL && handle->fd < 0)
-    luaL_error(L, "bad field 'ns' to '%s' (handle is closed)", codec->what);
+    nn_raise_arg(L, codec->what, "ns", "handle is closed");
   *ns = nn_ns_arg(L, lua_gettop(L), codec->what);
   if (*ns != NULL)
     nla_put_u32(msg, IFLA_NET_NS_FD, (uint32_t)(*ns)->fd);
@@ -396,7 +391,7 @@ static bool put_fields(const nn_codec *codec, const nn_field *fields, int table,
 static void put_up(const nn_codec *codec, int table, struct ifinfomsg *info) {
   int type = lua_getfield(codec->L, table, "up");
   if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-    wrong_type(codec, "up", "boolean");
+    nn_wrong_type(codec, "up", "boolean");
   if (type != LUA_TNIL)
     info->ifi_change = IFF_UP;
   if (lua_toboolean(codec->L, -1))
@@ -425,7 +420,7 @@ static bool put_peer(const nn_codec *codec, int table, struct nl_msg *msg,
   if (type == LUA_TNIL)
     return true;
   if (type != LUA_TTABLE)
-    wrong_type(codec, "peer", "table");
+    nn_wrong_type(codec, "peer", "table");
   int peer = lua_gettop(L);
   nn_fields_check(codec, peer, fields, others);
   check_without(codec, peer, ignored);
@@ -481,14 +476,11 @@ static int link_add(lua_State *L) {
   nn_ns *place = NULL, *peer_place = NULL;
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
   lua_settop(L, 2);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_arg_table(L, 2, "link_add", "link");
   lua_getfield(L, 2, "name");
   lua_getfield(L, 2, "kind");
   if (lua_type(L, 4) != LUA_TSTRING)
-    return luaL_error(L,
-                      "bad field 'kind' to 'link_add' (string expected, got "
-                      "%s)",
-                      luaL_typename(L, 4));
+    return nn_raise_type(L, "link_add", "kind", "string", 4);
   const char *name = lua_tostring(L, 3), *kind = lua_tostring(L, 4);
   bool veth = strcmp(kind, "veth") == 0;
   const nn_link_type *of_kind = nn_link_kind(kind);
@@ -522,7 +514,7 @@ static bool put_port(const nn_codec *codec, int table, const char *kind,
   if (type == LUA_TNIL)
     return true;
   if (type != LUA_TTABLE)
-    wrong_type(codec, "port", "table");
+    nn_wrong_type(codec, "port", "table");
   const nn_link_type *of_port = kind != NULL ? nn_port_kind(kind) : NULL;
   if (of_port == NULL) {
     nn_fail(L, EOPNOTSUPP, "%s %s: port: not that of a bridge or bond",
@@ -644,11 +636,11 @@ static int change(lua_State *L, const char *what, const char *const *ignored) {
   nn_codec codec;
   nn_ack ack;
   nn_ns *place = NULL;
-  const char *name = check_name(L);
+  const char *name = check_name(L, what);
   target link;
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
   lua_settop(L, 3);
-  luaL_checktype(L, 3, LUA_TTABLE);
+  nn_arg_table(L, 3, what, "changes");
   nn_ns *ns = nn_codec_open(L, what, &codec);
   if (ns == NULL)
     return 3;
@@ -711,7 +703,7 @@ Takes a link away: `ip -n NAME link delete LINK`.
 static int link_delete(lua_State *L) {
   nn_codec codec;
   nn_ack ack = {.err = 0};
-  const char *name = check_name(L);
+  const char *name = check_name(L, "link_delete");
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
   nn_ns *ns = nn_codec_open(L, "link_delete", &codec);
   if (ns == NULL)

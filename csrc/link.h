@@ -15,7 +15,8 @@ extern const nn_field nn_link_head[];               /* of struct ifinfomsg */
 const nn_link_type *nn_link_kind(const char *name); /* NULL: unknown */
 const nn_link_type *
 nn_port_kind(const char *name); /* of what has such a master */
-/* Whether a link of some kind has such a field, which is no table. */
-bool nn_link_field(const char *name);
+/* Pushes the set of the names of fields that a link of some kind has, but for
+   those that are tables. */
+void nn_link_names(lua_State *L);
 
 #endif

@@ -685,13 +685,12 @@ const nn_link_type *nn_port_kind(const char *name) {
   return find(ports, name);
 }
 
-/* Whether one of them is called so, and is no table. */
-static bool has_field(const nn_field *fields, const char *name) {
+/* Adds the names of those that are no tables to the set on top. */
+static void add_names(lua_State *L, const nn_field *fields) {
   for (; fields->name != NULL; fields++)
     switch (fields->kind) {
     case NN_INSIDE:
-      if (has_field(fields->detail, name))
-        return true;
+      add_names(L, fields->detail);
       break;
     case NN_NEST:
     case NN_GROUP:
@@ -701,15 +700,16 @@ static bool has_field(const nn_field *fields, const char *name) {
     case NN_OTHER:
       break;
     default:
-      if (strcmp(fields->name, name) == 0)
-        return true;
+      lua_pushboolean(L, true);
+      lua_setfield(L, -2, fields->name);
     }
-  return false;
 }
 
-bool nn_link_field(const char *name) {
-  bool known = has_field(nn_link_fields, name) || has_field(nn_link_head, name);
-  for (const nn_link_type *kind = kinds; kind->name != NULL && !known; kind++)
-    known = has_field(kind->fields, name);
-  return known;
+void nn_link_names(lua_State *L) {
+  luaL_checkstack(L, 8, NULL);
+  lua_newtable(L);
+  add_names(L, nn_link_fields);
+  add_names(L, nn_link_head);
+  for (const nn_link_type *kind = kinds; kind->name != NULL; kind++)
+    add_names(L, kind->fields);
 }

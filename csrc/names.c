@@ -26,8 +26,7 @@ bool nn_name_valid(const char *name, size_t len) {
 /* The name at `arg`, a string; NULL after the three results of the failure. */
 static const char *check_name(lua_State *L, int arg, const char *what) {
   size_t len;
-  luaL_checktype(L, arg, LUA_TSTRING);
-  const char *name = lua_tolstring(L, arg, &len);
+  const char *name = nn_arg_string(L, arg, what, "name", &len);
   if (nn_name_valid(name, len))
     return name;
   nn_fail(L, EINVAL, "%s \"%s\"", what, name);

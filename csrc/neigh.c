@@ -128,7 +128,7 @@ static int neigh_list(lua_State *L) {
   nn_codec codec;
   lua_settop(L, 2);
   if (!lua_isnil(L, 2))
-    luaL_checktype(L, 2, LUA_TTABLE);
+    nn_arg_table(L, 2, "neighs", "filter");
   nn_ns *ns = nn_codec_open(L, "neighs", &codec);
   if (ns == NULL)
     return 3;
@@ -151,8 +151,7 @@ static int neigh_list(lua_State *L) {
 
 static void need(const nn_codec *codec, int table, const char *name) {
   if (lua_getfield(codec->L, table, name) == LUA_TNIL)
-    luaL_error(codec->L, "bad field '%s' to '%s' (string expected, got nil)",
-               name, codec->what);
+    nn_wrong_type(codec, name, "string");
   lua_pop(codec->L, 1);
 }
 
@@ -214,7 +213,7 @@ static int change(lua_State *L, const char *what, int type) {
   nn_codec codec;
   struct ndmsg *head;
   lua_settop(L, 2);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_arg_table(L, 2, what, "neigh");
   nn_ns *ns = nn_codec_open(L, what, &codec);
   if (ns == NULL)
     return 3;

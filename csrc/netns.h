@@ -23,6 +23,37 @@
 
 #define NN_MODULE __attribute__((visibility("default")))
 
+/* raise.c: errors of the programmer. Each begins with the position of the
+   innermost line that is not the library's, and never returns; what was opened
+   for the running function, see nn_ns_arg, is closed. `what` is the
+   public name of the function, `name` that of an argument or a key. */
+
+int nn_raise(lua_State *L, const char *text, ...); /* as lua_pushfstring */
+/* bad argument 'NAME' to 'WHAT' (PROBLEM) */
+int nn_raise_arg(lua_State *L, const char *what, const char *name,
+                 const char *problem);
+/* bad argument 'NAME' to 'WHAT' (EXPECTED expected, got TYPE), of the value at
+   `arg` */
+const char *nn_typename(lua_State *L, int arg); /* "nil" for none, too */
+int nn_raise_type(lua_State *L, const char *what, const char *name,
+                  const char *expected, int arg);
+/* unknown key 'KEY' in 'WHAT', with the one that was probably meant. `key` is
+   the index of a value that the table at `known` lacks as a key; both absolute.
+ */
+int nn_raise_key(lua_State *L, const char *what, int key, int known);
+/* Arguments of public functions; `len` may be NULL. The second replaces nil by
+   an empty table, the last returns the place of a word in an array that ends
+   with NULL. */
+void nn_arg_link(lua_State *L, int arg, const char *what); /* name or index */
+const char *nn_arg_string(lua_State *L, int arg, const char *what,
+                          const char *name, size_t *len);
+void nn_opt_table(lua_State *L, int arg, const char *what, const char *name);
+void nn_arg_table(lua_State *L, int arg, const char *what, const char *name);
+lua_Integer nn_arg_integer(lua_State *L, int arg, const char *what,
+                           const char *name, lua_Integer min, lua_Integer max);
+int nn_arg_word(lua_State *L, int arg, const char *what, const char *name,
+                const char *const *words_of);
+
 /* util.c: results, arguments, descriptors */
 
 /* Pushes the results of a failure: nil, "<text>: <strerror(err)>", err. */
@@ -75,7 +106,8 @@ typedef struct nn_ns {
 void nn_ns_functions(lua_State *L, const luaL_Reg *functions);
 nn_ns *nn_ns_push(lua_State *L);           /* a closed handle */
 nn_ns *nn_ns_test(lua_State *L, int arg);  /* NULL for what is no handle */
-nn_ns *nn_ns_check(lua_State *L, int arg); /* an open one, or a Lua error */
+/* An open one, or a Lua error. */
+nn_ns *nn_ns_check(lua_State *L, int arg, const char *what);
 const char *nn_ns_name(const nn_ns *ns);   /* below the directory, or "" */
 /* Adopts `fd`, which must be a network namespace. 0, or an errno with `fd`
    closed and the handle still closed. */
@@ -192,6 +224,7 @@ bool nn_vrf_exit(lua_State *L, char *path, size_t size);
 
 /* The rooms: each pushes nothing, and adds its functions to the table on top
    of the stack. */
+void nn_open_raise(lua_State *L);
 void nn_open_handle(lua_State *L);
 void nn_open_names(lua_State *L);
 void nn_open_list(lua_State *L);

@@ -40,8 +40,7 @@ static const struct {
 
 static void wrong_type(lua_State *L, const char *what, const char *name,
                        const char *expected) {
-  luaL_error(L, "bad field '%s' to '%s' (%s expected, got %s)", name, what,
-             expected, luaL_typename(L, -1));
+  nn_raise_type(L, what, name, expected, -1);
 }
 
 /* nil, message, errno for the value on top. */
@@ -338,7 +337,7 @@ static int qdisc_list(lua_State *L) {
   nn_codec codec;
   lua_settop(L, 2);
   if (!lua_isnil(L, 2))
-    luaL_checktype(L, 2, LUA_TTABLE);
+    nn_arg_table(L, 2, "qdiscs", "filter");
   nn_ns *ns = nn_codec_open(L, "qdiscs", &codec);
   if (ns == NULL)
     return 3;
@@ -365,7 +364,7 @@ static int class_list(lua_State *L) {
   struct tcmsg head = {.tcm_family = AF_UNSPEC};
   nn_codec codec;
   lua_settop(L, 3);
-  luaL_checkstring(L, 2);
+  nn_arg_link(L, 2, "classes");
   nn_ns *ns = nn_codec_open(L, "classes", &codec);
   if (ns == NULL || !get_link(&codec, ns, &head))
     return 3;
@@ -423,8 +422,8 @@ static int make(lua_State *L, const char *what, int type, int flags) {
   double values[NN_OPTIONS];
   nn_codec codec;
   lua_settop(L, 3);
-  luaL_checkstring(L, 2);
-  luaL_checktype(L, 3, LUA_TTABLE);
+  nn_arg_link(L, 2, what);
+  nn_arg_table(L, 3, what, is_class ? "class" : "qdisc");
   const char *kind = get_kind(L, what, 3);
   const nn_queue *queue = is_class ? nn_class_kind(kind) : nn_qdisc_kind(kind);
   if (queue == NULL) /* then the kernel is not asked for it either */
@@ -516,9 +515,9 @@ static int qdisc_delete(lua_State *L) {
   struct tcmsg head = {.tcm_family = AF_UNSPEC};
   nn_codec codec;
   lua_settop(L, 3);
-  luaL_checkstring(L, 2);
+  nn_arg_link(L, 2, what);
   if (!lua_isnil(L, 3)) {
-    luaL_checktype(L, 3, LUA_TTABLE);
+    nn_arg_table(L, 3, what, "qdisc");
     check_names(L, what, 3, NULL, names);
     if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
         !get_handle(L, what, 3, "handle", &head.tcm_handle))
@@ -586,8 +585,8 @@ static int class_delete(lua_State *L) {
   struct tcmsg head = {.tcm_family = AF_UNSPEC};
   nn_codec codec;
   lua_settop(L, 3);
-  luaL_checkstring(L, 2);
-  luaL_checkstring(L, 3);
+  nn_arg_link(L, 2, "class_delete");
+  nn_arg_string(L, 3, "class_delete", "classid", NULL);
   const char *text = get_text(L);
   if (text == NULL || !nn_parse_handle(text, &head.tcm_handle)) {
     refuse(L, "class_delete", "classid", EINVAL);

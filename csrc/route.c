@@ -301,11 +301,7 @@ static int route_list(lua_State *L) {
   nn_codec codec;
   int family;
   lua_settop(L, 2);
-  if (lua_isnil(L, 2)) {
-    lua_newtable(L);
-    lua_replace(L, 2);
-  }
-  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_opt_table(L, 2, "routes", "filter");
   nn_ns *ns = nn_codec_open(L, "routes", &codec);
   if (ns == NULL)
     return 3;
@@ -340,7 +336,7 @@ static int route_get(lua_State *L) {
   nn_ack ack;
   address to;
   size_t len;
-  const char *text = luaL_checklstring(L, 2, &len);
+  const char *text = nn_arg_string(L, 2, "route_get", "address", &len);
   nn_ns *ns = nn_codec_open(L, "route_get", &codec);
   if (ns == NULL)
     return 3;
@@ -438,10 +434,10 @@ static lua_Integer push_nexthops(const nn_codec *codec, int table) {
       type == LUA_TNIL ? 0 : (lua_Integer)lua_rawlen(codec->L, -1);
   for (lua_Integer i = 1; i <= count; i++) {
     if (lua_rawgeti(codec->L, -1, i) != LUA_TTABLE)
-      luaL_error(codec->L,
-                 "bad field 'nexthops' to '%s' (element %d: table expected, "
-                 "got %s)",
-                 codec->what, (int)i, luaL_typename(codec->L, -1));
+      nn_raise(codec->L,
+               "bad argument 'nexthops' to '%s' (element %d: table expected, "
+               "got %s)",
+               codec->what, (int)i, luaL_typename(codec->L, -1));
     lua_pop(codec->L, 1);
   }
   return count;
@@ -566,7 +562,7 @@ static int change(lua_State *L, const char *what, int type, int flags) {
                               .rtm_protocol =
                                   adding ? RTPROT_BOOT : RTPROT_UNSPEC};
   nn_codec codec;
-  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_arg_table(L, 2, what, "route");
   lua_settop(L, 2);
   nn_ns *ns = nn_codec_open(L, what, &codec);
   if (ns == NULL)

@@ -186,7 +186,7 @@ static int rule_list(lua_State *L) {
   nn_codec codec;
   lua_settop(L, 2);
   if (!lua_isnil(L, 2))
-    luaL_checktype(L, 2, LUA_TTABLE);
+    nn_arg_table(L, 2, "rules", "filter");
   nn_ns *ns = nn_codec_open(L, "rules", &codec);
   if (ns == NULL)
     return 3;
@@ -352,7 +352,7 @@ static int change(lua_State *L, const char *what, int type, int how) {
   nn_codec codec;
   struct fib_rule_hdr *head;
   lua_settop(L, 2);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  nn_arg_table(L, 2, what, "rule");
   nn_ns *ns = nn_codec_open(L, what, &codec);
   if (ns == NULL)
     return 3;

@@ -255,11 +255,11 @@ describe("addrs", function()
   it("refuses unknown keys and wrong types", function()
     local ns, name = t.keep(two_ends())
     assert.error_matches(function() ns:addrs { dev = "v0" } end,
-      "unknown field 'dev' to 'addrs'")
+      "unknown key 'dev' in 'addrs'")
     assert.error_matches(function() ns:addrs { link = {} } end,
-      "bad field 'link' to 'addrs'")
+      "bad argument 'link' to 'addrs'")
     assert.error_matches(function() ns:addrs { family = true } end,
-      "bad field 'family' to 'addrs'")
+      "bad argument 'family' to 'addrs'")
     assert.error_matches(function() ns:addrs "v0" end, "table expected")
     assert.error_matches(function() netns.addrs(nil) end, "namespace")
     assert(netns.delete(name))
@@ -531,18 +531,18 @@ describe("addr_add", function()
       end, pattern)
     end
     for _, key in ipairs { "brd", "tentative", 1 } do
-      wrong("unknown field '" .. key .. "' to 'addr_add'", "v0",
+      wrong("unknown key '" .. key .. "' in 'addr_add'", "v0",
         "10.0.0.1/24", { [key] = true })
     end
     for _, key in ipairs {
       "peer", "broadcast", "scope", "label", "metric", "valid_life_time",
       "preferred_life_time",
     } do
-      wrong("bad field '" .. key .. "' to 'addr_add' %(.* expected, got bool",
+      wrong("bad argument '" .. key .. "' to 'addr_add' %(.* expected, got b",
         "v0", "10.0.0.1/24", { [key] = true })
     end
     for _, key in ipairs { "nodad", "home", "mngtmpaddr", "noprefixroute" } do
-      wrong("bad field '" .. key .. "' to 'addr_add' %(boolean expected, got",
+      wrong("bad argument '" .. key .. "' to 'addr_add' %(boolean expected",
         "v0", "10.0.0.1/24", { [key] = 1 })
     end
     wrong("string expected, got nil", "v0")
@@ -622,10 +622,10 @@ describe("addr_delete", function()
     local ns, name = t.keep(two_ends())
     assert.error_matches(function()
       ns:addr_delete("v0", "10.0.0.1/24", { broadcast = "+" })
-    end, "unknown field 'broadcast' to 'addr_delete'")
+    end, "unknown key 'broadcast' in 'addr_delete'")
     assert.error_matches(function()
       ns:addr_delete("v0", "10.0.0.1/24", { peer = 5 })
-    end, "bad field 'peer' to 'addr_delete'")
+    end, "bad argument 'peer' to 'addr_delete'")
     assert.error_matches(function() ns:addr_delete("v0") end,
       "string expected")
     assert(netns.delete(name))

@@ -468,7 +468,7 @@ describe("all #novalgrind", function()
         {} } do
         local ok, message = pcall(netns.all[what], { "true" }, { jobs = jobs })
         assert.is_false(ok)
-        assert.matches(("bad option 'jobs' to 'all.%s' %%(positive integer "
+        assert.matches(("bad argument 'jobs' to 'all.%s' %%(positive integer "
           .. "expected, got "):format(what), message)
       end
       assert.equal(3, #netns.all[what]({ "true" },
@@ -478,10 +478,10 @@ describe("all #novalgrind", function()
 
   test("checks its options", function()
     assert.error_matches(function() netns.all.delete { kil = true } end,
-      "unknown option 'kil' to 'all.delete'")
+      "unknown key 'kil' in 'all.delete'")
     assert.error_matches(
       function() netns.all.exec({ "true" }, { only = 5 }) end,
-      "bad option 'only' to 'all.exec' %(pattern or function expected")
+      "bad argument 'only' to 'all.exec' %(pattern or function expected")
     assert.error_matches(function() netns.all.exec {} end,
       "bad argument 'argv' to 'all.exec' %(a program expected%)")
     assert.error_matches(function() netns.all.call() end,

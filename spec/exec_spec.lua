@@ -349,10 +349,10 @@ describe("exec", function()
     assert.has_error(function() ns:exec "true" end)
     assert.has_error(function() ns:exec() end)
     assert.error_matches(function() ns:exec({ "true" }, { shell = true }) end,
-      "unknown option 'shell' to 'exec'")
+      "unknown key 'shell' in 'exec'")
     assert.error_matches(function() ns:exec({ "true" }, { mounts = 1 }) end,
-      "bad option 'mounts' to 'exec' %(boolean or \"shared\" expected, "
-      .. "got number%)")
+      "bad argument 'mounts' to 'exec' %(boolean or \"shared\" expected, "
+      .. "got 1%)")
   end)
 
   it("runs many programs without leaving anything", function()

@@ -73,7 +73,8 @@ describe("open", function()
         "namespace %(handle, name, path or process id%) expected")
     end
     assert.has_error(function() netns.open() end)
-    assert.error_matches(function() netns.open(1.5) end, "no integer")
+    assert.error_matches(function() netns.open(1.5) end,
+      "process id expected, got 1.5")
   end)
 end)
 

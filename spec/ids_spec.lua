@@ -128,11 +128,11 @@ describe("ids", function()
     assert.equal(errno.ENOENT, (select(3, netns.set(t.name(), 1))))
     assert.equal(errno.ENOENT, (select(3, netns.id(t.name()))))
     assert.error_matches(function() netns.list_id { id = 5 } end,
-      "unknown option 'id' to 'list_id'")
+      "unknown key 'id' in 'list_id'")
     assert.error_matches(function() netns.list_id { nsid = -1 } end,
-      "bad option 'nsid' to 'list_id'")
+      "bad argument 'nsid' to 'list_id'")
     assert.error_matches(function() netns.list_id { nsid = "1" } end,
-      "bad option 'nsid' to 'list_id'")
+      "bad argument 'nsid' to 'list_id'")
   end)
 end)
 

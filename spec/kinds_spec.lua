@@ -352,14 +352,14 @@ describe("links of every kind", function()
       assert.is_nil(ns:link "x")
     end
     for pattern, link in pairs {
-      ["unknown field 'wrong'"] = { kind = "gre", encap = { wrong = 1 } },
-      ["bad field 'encap'.*table"] = { kind = "gre", encap = 5 },
-      ["bad field 'arp_ip_target'.*table"] = { kind = "bond",
+      ["unknown key 'wrong'"] = { kind = "gre", encap = { wrong = 1 } },
+      ["bad argument 'encap'.*table"] = { kind = "gre", encap = 5 },
+      ["bad argument 'arp_ip_target'.*table"] = { kind = "bond",
         arp_ip_target = V4 },
-      ["bad field 'icsum'.*boolean"] = { kind = "gre", icsum = 1 },
-      ["bad field 'ingress_qos'.*table"] = { kind = "vlan",
+      ["bad argument 'icsum'.*boolean"] = { kind = "gre", icsum = 1 },
+      ["bad argument 'ingress_qos'.*table"] = { kind = "vlan",
         ingress_qos = { 5 } },
-      ["unknown field 'id'"] = { kind = "ipip", id = 1 },
+      ["unknown key 'id'"] = { kind = "ipip", id = 1 },
     } do
       link.name = "x"
       assert.error_matches(function() ns:link_add(link) end, pattern)

@@ -135,7 +135,7 @@ links_of("links made by ip", function()
     assert.equal("", found { kind = "veth", up = true })
     assert.equal("v1", found { name = "v1" })
     for _, key in ipairs { "colour", "flags", "stats", "port", 1 } do
-      raises(("unknown field '%s' to 'links'"):format(key), a.links, a,
+      raises(("unknown key '%s' in 'links'"):format(key), a.links, a,
         { [key] = "red" })
     end
     assert.equal("", found { active_slave = "v0" })
@@ -322,13 +322,13 @@ links_of("link_add", function()
     refused(errno.EINVAL, "x %(veth%)", { name = "z", ns = b, mtu = 10 })
     refused(errno.EINVAL, 'address "52:54:"', { address = "52:54:" })
     refused(ERANGE, 'mtu "%-1"', { mtu = -1 })
-    raises("unknown field 'colour' to 'link_add'", a.link_add, a,
+    raises("unknown key 'colour' in 'link_add'", a.link_add, a,
       { name = "x", kind = "veth", peer = { colour = "red" } })
-    raises("bad field 'peer' to 'link_add' %(table expected, got string%)",
+    raises("bad argument 'peer' to 'link_add' %(table expected, got string%)",
       a.link_add, a, { name = "x", kind = "veth", peer = "y" })
     for _, key in ipairs { "up", "master", "alias", "peer", "kind" } do
       -- what the kernel would pass over, or refuse
-      raises(("unknown field '%s' to 'link_add'"):format(key), a.link_add, a,
+      raises(("unknown key '%s' in 'link_add'"):format(key), a.link_add, a,
         { name = "x", kind = "veth", peer = { name = "z", [key] = true } })
     end
     assert.equal("lo", names(a))
@@ -460,47 +460,48 @@ links_of("link_add", function()
       link.name = link.name or "x"
       raises(pattern, a.link_add, a, link)
     end
-    raised("bad field 'name' to 'link_add' %(string expected, got number%)",
+    raised("bad argument 'name' to 'link_add' %(string expected, got number%)",
       { name = 5 })
-    raised("bad field 'kind' to 'link_add' %(string expected, got number%)",
+    raised("bad argument 'kind' to 'link_add' %(string expected, got number%)",
       { kind = 5 })
-    raises("bad field 'kind' to 'link_add' %(string expected, got nil%)",
+    raises("bad argument 'kind' to 'link_add' %(string expected, got nil%)",
       a.link_add, a, { name = "x" })
-    raised("bad field 'up' to 'link_add' %(boolean expected, got number%)",
+    raised("bad argument 'up' to 'link_add' %(boolean expected, got number%)",
       { up = 1 })
-    raised("bad field 'mtu' to 'link_add' %(integer expected, got string%)",
+    raised("bad argument 'mtu' to 'link_add' %(integer expected, got string%)",
       { mtu = "1400" })
-    raised("bad field 'address' to 'link_add' %(string expected, got number%)",
+    raised("bad argument 'address' to 'link_add' %(string expected, got numb",
       { address = 5 })
-    raised("bad field 'master' to 'link_add' %(name, index or false expected",
+    raised("bad argument 'master' to 'link_add' %(name, index or false exp",
       { master = true })
-    raised("bad field 'group' to 'link_add' %(", { group = {} })
-    raised("bad field 'ns' to 'link_add' %(.* expected, got boolean%)",
+    raised("bad argument 'group' to 'link_add' %(", { group = {} })
+    raised("bad argument 'ns' to 'link_add' %(.* expected, got boolean%)",
       { ns = true })
-    raised("bad field 'ns' to 'link_add' %(.* expected, got table%)",
+    raised("bad argument 'ns' to 'link_add' %(.* expected, got table%)",
       { kind = "veth", peer = { ns = {} } })
-    raised("bad field 'learning' to 'link_add' %(boolean expected, got number",
+    raised("bad argument 'learning' to 'link_add' %(boolean expected",
       { kind = "vxlan", learning = 1 })
-    raised("bad field 'remote' to 'link_add' %(string expected, got number%)",
+    raised("bad argument 'remote' to 'link_add' %(string expected, got numb",
       { kind = "vxlan", remote = 1 })
-    raised("unknown field 'colour'", { colour = "red" })
-    raised("unknown field '1'", { "red" })
-    raised("unknown field 'true'", { [true] = 1 })
-    raised("unknown field 'index'", { index = 5 })
-    raised("unknown field 'peer'", { peer = {} })
-    raised("unknown field 'port'", { port = {} })
-    raised("unknown field 'id'", { id = 5 })
-    raised("unknown field 'alias'", { alias = "the kernel ignores it" })
-    raised("unknown field 'inet6_addr_gen_mode'",
+    raised("unknown key 'colour'", { colour = "red" })
+    raised("unknown key '1'", { "red" })
+    raised("unknown key 'true'", { [true] = 1 })
+    raised("unknown key 'index'", { index = 5 })
+    raised("unknown key 'peer'", { peer = {} })
+    raised("unknown key 'port'", { port = {} })
+    raised("unknown key 'id'", { id = 5 })
+    raised("unknown key 'alias'", { alias = "the kernel ignores it" })
+    raised("unknown key 'inet6_addr_gen_mode'",
       { inet6_addr_gen_mode = "none" })
-    raised("unknown field 'proto_down'", { proto_down = true })
+    raised("unknown key 'proto_down'", { proto_down = true })
     for _, value in ipairs { "x", 5, true } do
       raises("table expected, got", a.link_add, a, value)
       raises("table expected, got", a.link_set, a, "lo", value)
     end
     local closed = space()
     closed:close()
-    raised("bad field 'ns' to 'link_add' %(handle is closed%)", { ns = closed })
+    raised("bad argument 'ns' to 'link_add' %(handle is closed%)",
+      { ns = closed })
     raises("handle is closed", closed.link_add, closed,
       { name = "x", kind = "ifb" })
     assert.equal("lo", names(a))
@@ -546,7 +547,7 @@ links_of("link_set", function()
     assert.is_nil(a:link "v0")
     fails(errno.EEXIST, "fifteen%-letters: File exists",
       a:link_set("fifteen-letters", { rename = "v1" }))
-    raises("unknown field 'name' to 'link_set'", a.link_set, a, "v1",
+    raises("unknown key 'name' in 'link_set'", a.link_set, a, "v1",
       { name = "v2" })
   end)
 
@@ -597,11 +598,11 @@ links_of("link_set", function()
     local port = ip_link(a, "v0").port
     for key, value in pairs(changes) do assert.equal(value, port[key], key) end
     agree(a)
-    raises("unknown field 'colour' to 'link_set'", a.link_set, a, "v0",
+    raises("unknown key 'colour' in 'link_set'", a.link_set, a, "v0",
       { port = { colour = 1 } })
-    raises("bad field 'isolated' to 'link_set' %(boolean expected", a.link_set,
-      a, "v0", { port = { isolated = 1 } })
-    raises("bad field 'port' to 'link_set' %(table expected", a.link_set,
+    raises("bad argument 'isolated' to 'link_set' %(boolean expected",
+      a.link_set, a, "v0", { port = { isolated = 1 } })
+    raises("bad argument 'port' to 'link_set' %(table expected", a.link_set,
       a, "v0", { port = 5 })
     fails(ERANGE, 'priority "65536"',
       a:link_set("v0", { port = { priority = 65536 } }))
@@ -632,9 +633,9 @@ links_of("link_set", function()
       ip_has(a, name, changes)
     end
     agree(a)
-    raises("unknown field 'ageing_time' to 'link_set'", a.link_set, a, "v0",
+    raises("unknown key 'ageing_time' in 'link_set'", a.link_set, a, "v0",
       { ageing_time = 5 })
-    raises("unknown field 'mode' to 'link_set'", a.link_set, a, "lo",
+    raises("unknown key 'mode' in 'link_set'", a.link_set, a, "lo",
       { mode = "private" })
     local ok, message, code = a:link_set("vx", { id = 6 })
     assert.is_nil(ok)
@@ -665,12 +666,12 @@ links_of("link_set", function()
     for _, size in ipairs { 256, 1000, 32600, 32720, 32768, 70000 } do
       refused(ERANGE, "^link_set: alias", { alias = ("x"):rep(size) })
     end
-    raises("unknown field 'colour'", a.link_set, a, "v0", { colour = 1 })
-    raises("bad field 'up'", a.link_set, a, "v0", { up = "yes" })
-    raises("bad field 'ns'", a.link_set, a, "v0", { ns = false })
-    raises("bad field 'rename'", a.link_set, a, "v0", { rename = 5 })
+    raises("unknown key 'colour'", a.link_set, a, "v0", { colour = 1 })
+    raises("bad argument 'up'", a.link_set, a, "v0", { up = "yes" })
+    raises("bad argument 'ns'", a.link_set, a, "v0", { ns = false })
+    raises("bad argument 'rename'", a.link_set, a, "v0", { rename = 5 })
     for _, key in ipairs { "num_tx_queues", "link", "peer", "kind" } do
-      raises(("unknown field '%s' to 'link_set'"):format(key), a.link_set, a,
+      raises(("unknown key '%s' in 'link_set'"):format(key), a.link_set, a,
         "v0", { [key] = 5 })
     end
     fails(ENODEV, "^link_set .*: x: No such device", a:link_set("x", {}))
@@ -721,9 +722,9 @@ links_of("the kinds that rtnetlink cannot make", function()
       kind = "tun" }))
     assert.error_matches(function()
       ns:link_add { name = "tap1", kind = "tap", wrong = 1 }
-    end, "unknown field 'wrong' to 'link_add'")
+    end, "unknown key 'wrong' in 'link_add'")
     assert.error_matches(function() ns:link_add { kind = "tap" } end,
-      "bad field 'name' to 'link_add'")
+      "bad argument 'name' to 'link_add'")
     assert.is_nil(ns:link "tap1")
     assert.is_true(ns:link_delete "tun0")
     assert.is_true(ns:link_delete "tap0")

@@ -373,8 +373,8 @@ describe("monitor", function()
 
   it("refuses unknown options", function()
     assert.error_matches(function() netns.monitor { id = true } end,
-      "unknown option 'id' to 'monitor'")
+      "unknown key 'id' in 'monitor'")
     assert.error_matches(function() netns.monitor { timeout = -1 } end,
-      "bad option 'timeout' to 'monitor'")
+      "bad argument 'timeout' to 'monitor'")
   end)
 end)

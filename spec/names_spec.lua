@@ -97,11 +97,11 @@ describe("add", function()
   it("raises an error for what is no string", function()
     for _, value in ipairs { 5, true, {}, print } do
       assert.error_matches(function() netns.add(value) end,
-        "bad argument #1 to .*add.*string expected")
+        "bad argument 'name' to 'add' %(string expected")
       assert.error_matches(function() netns.delete(value) end,
         "bad argument 'name' to 'delete' %(string expected")
       assert.error_matches(function() netns.attach(value, 1) end,
-        "bad argument #1 to .*attach.*string expected")
+        "bad argument 'name' to 'attach' %(string expected")
     end
     assert.has_error(function() netns.add() end)
   end)
@@ -416,11 +416,11 @@ describe("delete", function()
 
   it("refuses unknown options and wrong types", function()
     assert.error_matches(function() netns.delete("x", { force = true }) end,
-      "unknown option 'force' to 'delete'")
+      "unknown key 'force' in 'delete'")
     assert.error_matches(function() netns.delete("x", { wait = "1" }) end,
-      "bad option 'wait' to 'delete'")
+      "bad argument 'wait' to 'delete'")
     assert.error_matches(function() netns.delete("x", { wait = -1 }) end,
-      "bad option 'wait' to 'delete'")
+      "bad argument 'wait' to 'delete'")
     assert.error_matches(function() netns.delete("x", 5) end,
       "bad argument 'opts' to 'delete' %(table expected, got number")
   end)

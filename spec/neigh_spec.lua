@@ -349,20 +349,21 @@ describe("neighbours", function()
     } do
       local neigh = { dst = "10.0.0.2", link = "e0", lladdr = LLADDR }
       neigh[key] = value
-      raises(("bad field '%s' to 'neigh_add'"):format(key), ns.neigh_add, neigh)
+      raises(("bad argument '%s' to 'neigh_add'"):format(key), ns.neigh_add,
+        neigh)
     end
-    raises("bad field 'dst' to 'neigh_add' %(string expected, got nil",
+    raises("bad argument 'dst' to 'neigh_add' %(string expected, got nil",
       ns.neigh_add, { link = "e0" })
-    raises("bad field 'link' to 'neigh_delete'", ns.neigh_delete,
+    raises("bad argument 'link' to 'neigh_delete'", ns.neigh_delete,
       { dst = "10.0.0.2" })
-    raises("bad field 'lladdr' to 'neigh_add'", ns.neigh_add,
+    raises("bad argument 'lladdr' to 'neigh_add'", ns.neigh_add,
       { dst = "10.0.0.2", link = "e0" })
     assert.same({}, ns:neighs { state = "NONE" }) -- and nothing half done
-    raises("unknown field 'dev' to 'neigh_add'", ns.neigh_add, { dev = "e0" })
-    raises("unknown field 'replace' to 'neigh_delete'", ns.neigh_delete,
+    raises("unknown key 'dev' in 'neigh_add'", ns.neigh_add, { dev = "e0" })
+    raises("unknown key 'replace' in 'neigh_delete'", ns.neigh_delete,
       { replace = true })
-    raises("unknown field 'dev' to 'neighs'", ns.neighs, { dev = "e0" })
-    raises("unknown field '1' to 'neighs'", ns.neighs, { "e0" })
+    raises("unknown key 'dev' in 'neighs'", ns.neighs, { dev = "e0" })
+    raises("unknown key '1' in 'neighs'", ns.neighs, { "e0" })
     raises("table expected", ns.neighs, "e0")
     raises("table expected", ns.neigh_add)
     raises("table expected", ns.neigh_delete, "10.0.0.2")

@@ -551,14 +551,15 @@ describe("ping", function()
         { a, "::1", 1 },
       ["bad argument 'NS' to 'ping' %(namespace .* expected, got table%)$"] =
         { {}, "::1" },
-      ["unknown option 'counts' to 'ping'$"] = { a, "::1", { counts = 1 } },
-      ["bad option 'count' to 'ping' %(positive integer expected, got number"] =
+      ["unknown key 'counts' in 'ping' %(did you mean 'count'%?%)$"] =
+        { a, "::1", { counts = 1 } },
+      ["bad argument 'count' to 'ping' %(positive integer expected, got 0"] =
         { a, "::1", { count = 0 } },
-      ["bad option 'interval' to 'ping' %(seconds expected, got number%)$"] =
+      ["bad argument 'interval' to 'ping' %(seconds expected, got %-1%)$"] =
         { a, "::1", { interval = -1 } },
-      ["bad option 'timeout' to 'ping' %(seconds expected, got \"1\"%)$"] =
+      ["bad argument 'timeout' to 'ping' %(seconds expected, got \"1\"%)$"] =
         { a, "::1", { timeout = "1" } },
-      ["bad option 'size' to 'ping' %(non%-negative integer expected, got nu"] =
+      ["bad argument 'size' to 'ping' %(non%-negative integer expected"] =
         { a, "::1", { size = 1.5 } },
     } do
       local ok, message = pcall(netns.ping, arguments[1], arguments[2],

@@ -247,10 +247,10 @@ describe("a process #novalgrind", function()
 
     it("wants seconds", function()
       local process = t.keep(sleep())
-      raises("bad argument 'timeout' to 'wait' (seconds expected, got string)",
+      raises("bad argument 'timeout' to 'wait' (seconds expected, got \"1\")",
         function() process:wait "1" end)
       for _, value in ipairs { -1, 0 / 0, -math.huge } do
-        raises("bad argument 'timeout' to 'wait' (seconds expected, got number",
+        raises("bad argument 'timeout' to 'wait' (seconds expected, got ",
           function() process:wait(value) end)
       end
     end)
@@ -300,8 +300,8 @@ describe("a process #novalgrind", function()
         assert.equal(errno.EINVAL, number)
       end
       assert.equal(errno.ETIMEDOUT, select(3, process:wait(0)))
-      for signal, kind in pairs { [1.5] = "number", [1 / 0] = "number",
-        [{}] = "table", [true] = "boolean" } do
+      for signal, kind in pairs { [1.5] = "1.5", [1 / 0] = "inf", [{}] = "table",
+        [true] = "boolean" } do
         raises(("bad argument 'signal' to 'kill' (name or number expected, "
           .. "got %s)"):format(kind), function() process:kill(signal) end)
       end

@@ -428,9 +428,9 @@ describe("the input of a program #novalgrind", function()
   end)
 
   it("is not for a program that has a stdin already", function()
-    raises("options 'input' and 'stdin' to 'exec' exclude each other",
+    raises("keys 'input' and 'stdin' in 'exec' exclude each other",
       function() netns.exec(1, { "true" }, { input = "", stdin = "null" }) end)
-    raises("options 'input' and 'stdin' to 'capture' exclude each other",
+    raises("keys 'input' and 'stdin' in 'capture' exclude each other",
       function() netns.capture(1, { "cat" }, { input = "", stdin = 0 }) end)
   end)
 end)
@@ -893,6 +893,14 @@ describe("a wrong argument #novalgrind", function()
       stderr = BASE .. '"stdout", "pipe", ' .. LAST },
   }
 
+  local PLAIN = { input = true, detach = true }
+
+  local function shown(key, value)
+    if PLAIN[key] then return type(value) end
+    if type(value) == "number" then return ("%.14g"):format(value) end
+    return type(value) == "string" and ("%q"):format(value) or type(value)
+  end
+
   it("is an option of another kind", function()
     local ns = t.keep(assert(netns.new()))
     local shut = assert(io.tmpfile())
@@ -918,9 +926,9 @@ describe("a wrong argument #novalgrind", function()
         if name ~= "spawn" or key ~= "input" then
           for i = 2, #values do
             local value = values[i]
-            raises(("bad option '%s' to '%s' (%s expected, got %s)"):format(
+            raises(("bad argument '%s' to '%s' (%s expected, got %s)"):format(
               key, name, expected[key] or values[1],
-              type(value) == "string" and ("%q"):format(value) or type(value)),
+              shown(key, value)),
               function() call(ns, { "true" }, { [key] = value }) end)
           end
         end
@@ -928,11 +936,11 @@ describe("a wrong argument #novalgrind", function()
     end
     -- nobody would read or write it
     for _, key in ipairs { "stdin", "stdout", "stderr" } do
-      raises(("bad option '%s' to 'exec' (%s expected, got \"pipe\")")
+      raises(("bad argument '%s' to 'exec' (%s expected, got \"pipe\")")
         :format(key, EXPECTED.exec[key]),
         function() netns.exec(ns, { "true" }, { [key] = "pipe" }) end)
     end
-    raises(("bad option 'stdin' to 'capture' (%s expected, got \"pipe\")")
+    raises(("bad argument 'stdin' to 'capture' (%s expected, got \"pipe\")")
       :format(EXPECTED.capture.stdin),
       function() netns.capture(ns, { "true" }, { stdin = "pipe" }) end)
   end)
@@ -941,11 +949,11 @@ describe("a wrong argument #novalgrind", function()
     local ns = t.keep(assert(netns.new()))
     for _, name in ipairs { "exec", "capture", "spawn" } do
       for _, key in ipairs { "shell", "jobs", "only", "quiet", 1, true } do
-        raises(("unknown option '%s' to '%s'"):format(tostring(key), name),
+        raises(("unknown key '%s' in '%s'"):format(tostring(key), name),
           function() netns[name](ns, { "true" }, { [key] = true }) end)
       end
     end
-    raises("unknown option 'input' to 'spawn'",
+    raises("unknown key 'input' in 'spawn'",
       function() ns:spawn({ "cat" }, { input = "x" }) end)
   end)
 end)

@@ -309,13 +309,13 @@ describe("routes", function()
     fails(errno.EINVAL, 'routes: table "mine"', ns:routes { table = "mine" })
     fails(ERANGE, 'routes: table "-1"', ns:routes { table = -1 })
     assert.error_matches(function() ns:routes { family = 2 } end,
-      "bad field 'family' to 'routes' %(string expected, got number%)")
+      "bad argument 'family' to 'routes' %(string expected, got number%)")
     assert.error_matches(function() ns:routes { table = true } end,
-      "bad field 'table' to 'routes'")
+      "bad argument 'table' to 'routes'")
     assert.error_matches(function() ns:routes "main" end,
       "table expected, got string")
     assert.error_matches(function() ns:routes { dev = "lo" } end,
-      "unknown field 'dev' to 'routes'")
+      "unknown key 'dev' in 'routes'")
     assert.error_matches(function() netns.routes({}) end,
       "namespace %(handle, name, path or process id%) expected, got table")
     fails(errno.ENOENT, "nowhere", netns.routes "nowhere")
@@ -523,28 +523,28 @@ describe("route_add and route_delete", function()
       end
       raises "table expected"
       raises("table expected", "default")
-      raises("bad field 'to' to '" .. call .. "' %(string expected, got nil%)",
+      raises("bad argument 'to' to '" .. call .. "' %(string expected, got nil",
         { via = "192.0.1.2" })
-      raises("bad field 'to' .*got number", { to = 10 })
-      raises("bad field 'via' .*got table", { to = "default", via = {} })
-      raises("bad field 'src' .*got number", { to = "default", src = 1 })
-      raises("bad field 'link' .*name, index or false",
+      raises("bad argument 'to' .*got number", { to = 10 })
+      raises("bad argument 'via' .*got table", { to = "default", via = {} })
+      raises("bad argument 'src' .*got number", { to = "default", src = 1 })
+      raises("bad argument 'link' .*name, index or false",
         { to = "default", link = true })
-      raises("bad field 'metric' .*integer expected, got string",
+      raises("bad argument 'metric' .*integer expected, got string",
         { to = "default", link = "va", metric = "5" })
-      raises("bad field 'onlink' .*boolean expected",
+      raises("bad argument 'onlink' .*boolean expected",
         { to = "default", link = "va", onlink = 1 })
-      raises("bad field 'nexthops' .*table expected, got string",
+      raises("bad argument 'nexthops' .*table expected, got string",
         { to = "default", nexthops = "192.0.1.2" })
-      raises("bad field 'nexthops' .*element 2: table expected, got string",
+      raises("bad argument 'nexthops' .*element 2: table expected, got string",
         { to = "default", nexthops = { { link = "va" }, "192.0.1.2" } })
-      raises("bad field 'weight' .*integer expected, got string",
+      raises("bad argument 'weight' .*integer expected, got string",
         { to = "default", nexthops = { { link = "va", weight = "2" } } })
-      raises("unknown field 'gateway' to '" .. call .. "'",
+      raises("unknown key 'gateway' in '" .. call .. "'",
         { to = "default", gateway = "192.0.1.2" })
-      raises("unknown field 'dst'", { dst = "default" })
-      raises("unknown field '1'", { "default" })
-      raises("unknown field 'wieght' to '" .. call .. "'",
+      raises("unknown key 'dst'", { dst = "default" })
+      raises("unknown key '1'", { "default" })
+      raises("unknown key 'wieght' in '" .. call .. "'",
         { to = "default", nexthops = { { link = "va", wieght = 2 } } })
       assert.error_matches(function() netns[call]({}, { to = "default" }) end,
         "namespace %(handle, name, path or process id%) expected, got table")

@@ -485,14 +485,14 @@ describe("rules", function()
       suppress_ifgroup = {}, protocol = {},
     } do
       for _, call in ipairs { "rule_add", "rule_delete" } do
-        raises(("bad field '%s' to '%s' "):format(key, call), ns[call],
+        raises(("bad argument '%s' to '%s' "):format(key, call), ns[call],
           { [key] = value })
       end
     end
     for _, call in ipairs { "rules", "rule_add", "rule_delete" } do
-      raises(("unknown field 'src' to '%s'"):format(call), ns[call],
+      raises(("unknown key 'src' in '%s'"):format(call), ns[call],
         { src = "10.0.0.1" })
-      raises(("unknown field '1' to '%s'"):format(call), ns[call], { "x" })
+      raises(("unknown key '1' in '%s'"):format(call), ns[call], { "x" })
       raises("table expected", ns[call], "all")
     end
     raises("table expected", ns.rule_add)

@@ -467,15 +467,15 @@ make(AF_INET, SOCK_DGRAM, ('127.0.0.1', 53))
     end
     for _, case in ipairs {
       { { protocol = 6 },
-        "bad field 'protocol' to 'sockets' %(string expected, got number%)" },
+        "bad argument 'protocol' to 'sockets' %(string expected, got number" },
       { { family = false },
-        "bad field 'family' to 'sockets' %(string expected, got boolean%)" },
+        "bad argument 'family' to 'sockets' %(string expected, got boolean%)" },
       { { state = {} },
-        "bad field 'state' to 'sockets' %(string expected, got table%)" },
+        "bad argument 'state' to 'sockets' %(string expected, got table%)" },
       { { port = "80" },
-        "bad field 'port' to 'sockets' %(integer expected, got string%)" },
-      { { pid = 1 }, "unknown field 'pid' to 'sockets'" },
-      { { [1] = "tcp" }, "unknown field '1' to 'sockets'" },
+        "bad argument 'port' to 'sockets' %(integer expected, got string%)" },
+      { { pid = 1 }, "unknown key 'pid' in 'sockets'" },
+      { { [1] = "tcp" }, "unknown key '1' in 'sockets'" },
       { "tcp", "bad argument 'filter' to 'sockets' %(table expected" },
     } do
       assert.error_matches(function() ns:sockets(case[1]) end, case[2])

@@ -182,7 +182,7 @@ describe("a lab #novalgrind", function()
     assert.error_matches(function() client:ping(nil) end, "bad argument")
     assert.error_matches(function()
       client:ping(lab.server, { family = "unix" })
-    end, "bad option 'family' to 'ping'")
+    end, "bad argument 'family' to 'ping'")
   end)
 
   it("says what it cannot ping", function()
@@ -215,7 +215,7 @@ describe("a lab #novalgrind", function()
     assert.equal("netns.lab (closed)", tostring(lab))
     for _, method in ipairs { "link", "reach", "diff", "eventually" } do
       assert.has_error(function() lab[method](lab, "a", "b") end,
-        ("bad lab to '%s' (it is closed)"):format(method))
+        ("bad argument 'lab' to '%s' (lab is closed)"):format(method))
     end
     assert.error_matches(function() lab.client:ping "10.0.0.1" end, "closed")
   end)
@@ -574,9 +574,9 @@ describe("a link of a lab", function()
     assert.same({}, lab:diff())
     assert(lab.a:ping(lab.b))
     assert.has_error(function() link:set { speed = 1 } end,
-      "unknown option 'speed' to 'set'")
+      "unknown key 'speed' in 'set'")
     assert.has_error(function() link:set { up = 1 } end,
-      "bad option 'up' to 'set' (boolean expected, got number)")
+      "bad argument 'up' to 'set' (boolean expected, got number)")
     assert.has_error(function() link:set "down" end,
       "bad argument 'changes' to 'set' (table expected, got string)")
   end)
@@ -610,7 +610,7 @@ describe("what is there #novalgrind", function()
       "   r yes   - yes   .",
     }, "\n"), tostring(matrix))
     assert.error_matches(function() lab:reach { family = "unix" } end,
-      "bad option 'family' to 'reach'")
+      "bad argument 'family' to 'reach'")
   end)
 
   it("is told where it differs from what was asked for", function()

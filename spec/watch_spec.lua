@@ -205,9 +205,9 @@ describe("wait_link", function()
     assert.error_matches(function() ns:wait_link(1) end,
       "bad argument 'name' to 'wait_link'")
     assert.error_matches(function() ns:wait_link("a0", { carrier = true }) end,
-      "unknown option 'carrier' to 'wait_link'")
+      "unknown key 'carrier' in 'wait_link'")
     assert.error_matches(function() ns:wait_link("a0", { up = 1 }) end,
-      "bad option 'up' to 'wait_link'")
+      "bad argument 'up' to 'wait_link'")
     assert.error_matches(function() netns.wait_link(nil, "a0") end,
       "bad argument 'NS' to 'wait_link'")
   end)
@@ -323,7 +323,7 @@ describe("wait_addr", function()
     assert.error_matches(function() ns:wait_addr(1) end,
       "bad argument 'address' to 'wait_addr'")
     assert.error_matches(function() ns:wait_addr("::1", { up = true }) end,
-      "unknown option 'up' to 'wait_addr'")
+      "unknown key 'up' in 'wait_addr'")
   end)
 end)
 
@@ -770,7 +770,7 @@ describe("monitor_links", function()
     assert.equal('monitor_links "none": No such file or directory', message)
     assert.equal(errno.ENOENT, code)
     assert.error_matches(function() ns:monitor_links { ids = true } end,
-      "unknown option 'ids' to 'monitor_links'")
+      "unknown key 'ids' in 'monitor_links'")
     assert.error_matches(function() netns.monitor_links() end,
       "bad argument 'NS' to 'monitor_links'")
   end)

@@ -196,7 +196,7 @@ end
 -- @treturn[2] integer errno
 function all.set(id, opts)
   if id ~= "auto" then
-    error("bad argument 'id' to 'all.set' (\"auto\" expected)", 2)
+    check.expected("all.set", "id", "\"auto\"", id)
   end
   opts = check.options("all.set", opts, CALL)
   return each(opts.only, function(name, result)

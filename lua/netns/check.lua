@@ -1,20 +1,49 @@
 -- Arguments and tables of options, checked the same way everywhere: a wrong
 -- type or an unknown key is a mistake in the program, so it raises an error
--- that names the argument or the key, at the caller of the public function.
+-- that names the argument or the key, at the line of the program that made it:
+-- see raise.c. Tables are read without their metamethods.
 
 local core = require "netns.core"
 
 local check = {}
 
-local LEVEL = 4 -- raise, the check, the public function, its caller
-
 local function raise(text, ...)
-  error(text:format(...), LEVEL)
+  core.raise(text:format(...))
 end
 
 local function wrong(name, what, problem, ...)
-  error(("bad argument '%s' to '%s' (%s)")
-    :format(name, what, problem:format(...)), LEVEL)
+  raise("bad argument '%s' to '%s' (%s)", name, what, problem:format(...))
+end
+
+-- Types of Lua, of which a message gives the one that it got.
+local PLAIN = {
+  string = true, table = true, boolean = true, ["function"] = true,
+  integer = true, number = true,
+}
+
+-- How a message shows a value where `expected` was expected.
+local function shown(value, expected)
+  if type(value) == "number"
+    and (not PLAIN[expected] or expected == "integer") then
+    return ("%.14g"):format(value)
+  elseif type(value) == "string" and not PLAIN[expected] and #value <= 40 then
+    return (("%q"):format(value):gsub("\\\n", "\\n"))
+  end
+  return type(value)
+end
+
+--- Raises an error about an argument, or a key of a table of options.
+-- @param what the public function
+-- @param name of the argument or key
+-- @param expected a type, or a description of it
+-- @param value
+function check.expected(what, name, expected, value)
+  wrong(name, what, "%s expected, got %s", expected, shown(value, expected))
+end
+
+--- The same with the problem in words.
+function check.problem(what, name, problem, ...)
+  wrong(name, what, problem, ...)
 end
 
 --- A namespace: a handle that is open, a name, a path or a process id.
@@ -23,28 +52,51 @@ function check.namespace(what, value)
   if problem then wrong("NS", what, "%s", problem) end
 end
 
-function check.name(what, value)
+function check.string(what, name, value)
   if type(value) ~= "string" then
-    wrong("name", what, "string expected, got %s", type(value))
+    check.expected(what, name, "string", value)
   end
+end
+
+function check.table(what, name, value)
+  if type(value) ~= "table" then check.expected(what, name, "table", value) end
+end
+
+function check.boolean(what, name, value)
+  if type(value) ~= "boolean" then
+    check.expected(what, name, "boolean", value)
+  end
+end
+
+function check.name(what, value)
+  check.string(what, "name", value)
 end
 
 function check.callable(what, value)
   if not core.callable(value) then
-    wrong("fn", what, "function expected, got %s", type(value))
+    check.expected(what, "fn", "function", value)
   end
+end
+
+-- How many keys a table has; each must be a place in an array.
+local function count(what, name, list)
+  local n = 0
+  for key in next, list do
+    if type(key) ~= "number" or key % 1 ~= 0 or key < 1 then
+      core.raise_key(("%s' of '%s"):format(name, what), key, {})
+    end
+    n = n + 1
+  end
+  return n
 end
 
 --- The command line of a program: a copy, which nobody else changes.
 function check.argv(what, argv)
-  if type(argv) ~= "table" then
-    wrong("argv", what, "table expected, got %s", type(argv))
-  elseif #argv == 0 then
-    wrong("argv", what, "a program expected")
-  end
-  local copy = {}
-  for i = 1, #argv do
-    local word = argv[i]
+  check.table(what, "argv", argv)
+  local copy, n = {}, count(what, "argv", argv)
+  if n == 0 then wrong("argv", what, "a program expected") end
+  for i = 1, n do
+    local word = rawget(argv, i)
     if type(word) ~= "string" then
       wrong("argv", what, "element %d: string expected, got %s", i, type(word))
     elseif word:find("\0", 1, true) then
@@ -55,16 +107,48 @@ function check.argv(what, argv)
   return copy
 end
 
+local function is_seconds(value)
+  return type(value) == "number" and value >= 0 -- false for NaN, too
+end
+
+--- A pattern of Lua that is well formed.
+function check.pattern(what, value)
+  check.string(what, "pattern", value)
+  local fine, message = pcall(string.find, "", value)
+  if not fine then wrong("pattern", what, "%s", message) end
+end
+
+--- Seconds to wait, or nil.
 function check.seconds(what, value)
-  if type(value) ~= "number" or value ~= value or value < 0 then
-    wrong("timeout", what, "seconds expected, got %s", type(value))
+  if value ~= nil and not is_seconds(value) then
+    check.expected(what, "timeout", "seconds", value)
   end
 end
 
 --- Fields that what is listed has to have, or nil.
 function check.filter(what, value)
-  if value ~= nil and type(value) ~= "table" then
-    wrong("filter", what, "table expected, got %s", type(value))
+  if value ~= nil then check.table(what, "filter", value) end
+end
+
+--- The object that a method was called with: a table with this metatable.
+function check.self(what, name, value, class)
+  if type(value) ~= "table" or getmetatable(value) ~= class then
+    check.expected(what, name, name, value)
+  end
+end
+
+--- Has each method of a class check the object that it is called with, but for
+-- its metamethods.
+-- @param class whose objects have it as their metatable
+-- @param name what messages call such an object
+function check.methods(class, name)
+  for what, method in pairs(class) do
+    if type(method) == "function" and not what:find "^__" then
+      class[what] = function(self, ...)
+        check.self(what, name, self, class)
+        return method(self, ...)
+      end
+    end
   end
 end
 
@@ -74,7 +158,7 @@ end
 
 local function is_environment(env)
   if type(env) ~= "table" then return false end
-  for name, value in pairs(env) do
+  for name, value in next, env do
     if not is_text(name) or name == "" or name:find("=", 1, true)
       or not (is_text(value) or type(value) == "number") then
       return false
@@ -105,9 +189,7 @@ local kinds = {
   selector = { "pattern or function", function(value)
     return type(value) == "string" or type(value) == "function"
   end },
-  seconds = { "seconds", function(value)
-    return type(value) == "number" and value >= 0
-  end },
+  seconds = { "seconds", is_seconds },
   id = { "id", function(value) return is_integer(value, 0) end },
   ["ip family"] = { "\"inet\" or \"inet6\"", function(value)
     return value == "inet" or value == "inet6"
@@ -131,35 +213,39 @@ local kinds = {
   ["error or pipe"] = { stream("stdout", "pipe") },
 }
 
+--- Raises an error if the table has a key that `known`, a table, has not.
+function check.keys(what, value, known)
+  for key in next, value do
+    if known[key] == nil then core.raise_key(what, key, known) end
+  end
+end
+
+-- Keys of a table of options that cannot both be there.
+local function exclusive(what, opts, one, other)
+  if opts[one] and opts[other] then
+    raise("keys '%s' and '%s' in '%s' exclude each other", one, other, what)
+  end
+end
+
 --- Returns a copy of `opts`, or an empty table for nil, with every key known to
 -- `known`, a table from keys to kinds.
 function check.options(what, opts, known)
   if opts == nil then return {} end
-  if type(opts) ~= "table" then
-    wrong("opts", what, "table expected, got %s", type(opts))
-  end
+  check.table(what, "opts", opts)
+  check.keys(what, opts, known)
   local copy = {}
-  for key, value in pairs(opts) do
+  for key, value in next, opts do
     local kind = known[key]
-    if kind == nil then
-      raise("unknown option '%s' to '%s'", tostring(key), what)
-    end
     local special = kinds[kind]
     local is = special and special[2](value) or type(value) == kind
     if not is then
-      raise("bad option '%s' to '%s' (%s expected, got %s)", key, what,
-        special and special[1] or kind,
-        type(value) == "string" and ("%q"):format(value) or type(value))
+      check.expected(what, key, special and special[1] or kind, value)
     end
     copy[key] = value
   end
-  if opts.input and opts.stdin then
-    raise("options 'input' and 'stdin' to '%s' exclude each other", what)
-  end
-  if opts.log and (opts.stdout or opts.stderr) then
-    raise("options 'log' and 'stdout' or 'stderr' to '%s' exclude each other",
-      what)
-  end
+  exclusive(what, copy, "input", "stdin")
+  exclusive(what, copy, "log", "stdout")
+  exclusive(what, copy, "log", "stderr")
   return copy
 end
 

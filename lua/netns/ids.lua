@@ -40,8 +40,7 @@ function ids.set(viewpoint, NS, id)
   if id == "auto" then
     id = -1
   elseif type(id) ~= "number" or id % 1 ~= 0 then
-    error(("bad argument 'id' to 'set' (integer or \"auto\" expected, got %s)")
-      :format(type(id) == "string" and ("%q"):format(id) or type(id)), 2)
+    check.expected("set", "id", "integer or \"auto\"", id)
   elseif id < 0 or id > MAX then
     return nil, ("set: id %.0f is not in 0 to %d"):format(id, MAX),
       core.errno.EINVAL

@@ -122,4 +122,6 @@ methods.set = ids.set
 methods.id = ids.id
 methods.list_id = ids.list
 
+core.own() -- errors are those of the first line that is not the library's
+
 return netns

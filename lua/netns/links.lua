@@ -47,10 +47,7 @@ local TUN = { tun = true, tap = true }
 -- rtnetlink cannot make these: first the link, then what is said of it. One
 -- that cannot be as it was asked for is taken away again.
 local function add_tun(NS, link)
-  if type(link.name) ~= "string" then
-    error(("bad field 'name' to 'link_add' (string expected, got %s)")
-      :format(type(link.name)), 3)
-  end
+  check.string("link_add", "name", link.name)
   local changes = {}
   for field, value in pairs(link) do changes[field] = value end
   changes.name, changes.kind = nil, nil
@@ -61,7 +58,7 @@ local function add_tun(NS, link)
   fine, ok, message, errno = pcall(core.tun_set, NS, link.name, changes)
   if fine and ok then return true end
   core.link_delete(NS, link.name)
-  if not fine then error(ok, 3) end
+  if not fine then error(ok, 0) end
   return nil, message, errno
 end
 

@@ -282,14 +282,14 @@ end
 -- @treturn[2] string message
 -- @treturn[2] integer errno: ETIMEDOUT
 function Monitor:read(timeout)
-  if timeout ~= nil then check.seconds("read", timeout) end
+  check.seconds("read", timeout)
   return queue.read(self, timeout, drain, "monitor")
 end
 
 --- A descriptor to poll: when it is readable, `read(0)` may have an event.
 -- @treturn integer which stays the monitor's
 function Monitor:fd()
-  return self.gate:fd()
+  return self.gate:fd "fd"
 end
 
 --- Ends the watching. Closing twice does no harm.
@@ -301,6 +301,8 @@ function Monitor:close()
   if self.query then self.query:close() end
   return true
 end
+
+check.methods(Monitor, "monitor")
 
 Monitor.__close = Monitor.close
 

@@ -156,10 +156,7 @@ end
 -- EINVAL for an address that does not parse, or is of more than one host
 function ping.ping(NS, target, opts)
   check.namespace("ping", NS)
-  if type(target) ~= "string" then
-    error(("bad argument 'target' to 'ping' (string expected, got %s)")
-      :format(type(target)), 2)
-  end
+  check.string("ping", "target", target)
   opts = check.options("ping", opts, {
     count = "count", interval = "seconds", timeout = "seconds", size = "size",
   })

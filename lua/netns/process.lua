@@ -229,14 +229,15 @@ function processes.open_streams(process, job)
   return process
 end
 
-local function child_of(self)
-  return self.child or error("process is closed", 3)
+local function child_of(self, what)
+  return self.child or check.problem(what, "process", "process is closed")
 end
 
 --- A pidfd, which stays the process's: readable when the program has ended.
 -- @treturn integer
 function Process:fd()
-  return child_of(self):fd() or error("process is closed", 2)
+  return child_of(self, "fd"):fd()
+    or check.problem("fd", "process", "process is closed")
 end
 
 --- Waits for the end of the program. If it was started with a `timeout`, which
@@ -256,8 +257,8 @@ end
 -- up; ECHILD if another part of the host has taken its status (before Linux
 -- 6.15)
 function Process:wait(timeout)
-  if timeout ~= nil then check.seconds("wait", timeout) end
-  child_of(self)
+  check.seconds("wait", timeout)
+  child_of(self, "wait")
   if not processes.first({ self }, timeout and core.now() + timeout) then
     return nil, ("%s: still runs"):format(title(self)), core.errno.ETIMEDOUT
   end
@@ -277,22 +278,22 @@ function Process:kill(signal)
   if type(signal) == "string" then
     number = signals.number(signal)
   elseif type(signal) ~= "number" or signal % 1 ~= 0 then
-    error(("bad argument 'signal' to 'kill' (name or number expected, got %s)")
-      :format(type(signal)), 2)
+    check.expected("kill", "signal", "name or number", signal)
   elseif signal < 0 or signal > MAX_SIGNAL then
     number = nil
   end
   if not number then
     return nil, ("kill: no signal %s"):format(signal), core.errno.EINVAL
   end
-  local child = child_of(self)
+  local child = child_of(self, "kill")
   core.await({ child }, 0) -- a zombie would take any signal
   return child:signal(number)
 end
 
 local function log_of(self, what)
   return self.output
-    or error(("'%s' wants a process of spawn with log=true"):format(what), 3)
+    or check.problem(what, "process",
+      "a process of spawn with log=true expected")
 end
 
 --- What the program has written to its stdout and stderr until now, also after
@@ -312,10 +313,10 @@ end
 -- @treturn[2] integer errno: ETIMEDOUT; ESRCH if it has ended without
 function Process:wait_log(pattern, timeout)
   local output = log_of(self, "wait_log")
-  if timeout ~= nil then check.seconds("wait_log", timeout) end
-  string.find("", pattern) -- an error for one that is malformed
+  check.pattern("wait_log", pattern)
+  check.seconds("wait_log", timeout)
   local deadline = timeout and core.now() + timeout
-  return output:wait(pattern, deadline, child_of(self), title(self))
+  return output:wait(pattern, deadline, child_of(self, "wait_log"), title(self))
 end
 
 --- Ends the program, unless it was started with `detach` or has ended: TERM to
@@ -332,6 +333,8 @@ function Process:close()
   end
   return true
 end
+
+check.methods(Process, "process")
 
 Process.__close = Process.close
 

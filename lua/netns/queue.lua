@@ -41,7 +41,7 @@ end
 function queue.read(self, timeout, drain, what)
   timeout = timeout or self.timeout
   local deadline = timeout and core.now() + timeout
-  self.gate:fd() -- an error if it is closed
+  self.gate:fd "read" -- an error if it is closed
   while true do
     local event = take(self)
     if event then return event end
@@ -60,7 +60,7 @@ end
 --- For the generic `for`: no event within the timeout ends the loop.
 function queue.iterate(self)
   local event, message, errno = self:read()
-  if not event and errno ~= core.errno.ETIMEDOUT then error(message, 2) end
+  if not event and errno ~= core.errno.ETIMEDOUT then core.raise(message) end
   return event
 end
 

@@ -82,9 +82,8 @@ function sockets.sockets(NS, filter)
   check.filter("sockets", filter)
   local wanted = filter or {}
   for _, field in ipairs { "protocol", "family", "state" } do
-    if wanted[field] ~= nil and type(wanted[field]) ~= "string" then
-      error(("bad field '%s' to 'sockets' (string expected, got %s)")
-        :format(field, type(wanted[field])), 2)
+    if wanted[field] ~= nil then
+      check.string("sockets", field, wanted[field])
     end
   end
   local protocols = choose(PROTOCOLS, wanted.protocol)
@@ -151,10 +150,9 @@ end
 function sockets.wait_listen(NS, port, timeout)
   check.namespace("wait_listen", NS)
   if type(port) ~= "number" and type(port) ~= "string" then
-    error(("bad argument 'port' to 'wait_listen' (port expected, got %s)")
-      :format(type(port)), 2)
+    check.expected("wait_listen", "port", "port", port)
   end
-  if timeout ~= nil then check.seconds("wait_listen", timeout) end
+  check.seconds("wait_listen", timeout)
   local protocol, number = parse(port)
   if not protocol then
     return nil, ('wait_listen: "%s": Invalid argument'):format(port),

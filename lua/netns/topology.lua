@@ -11,16 +11,15 @@
 
 require "netns" -- which completes the methods of handles
 
+local check = require "netns.check"
+local core = require "netns.core"
 local lab = require "netns.topology.lab"
 local plan = require "netns.topology.plan"
 
 local topology = {}
 
 local function model_of(what, description)
-  if type(description) ~= "table" then
-    error(("bad argument 'description' to '%s' (table expected, got %s)")
-      :format(what, type(description)), 3)
-  end
+  check.table(what, "description", description)
   return plan.model(description)
 end
 
@@ -51,5 +50,7 @@ function topology.build(description)
   if not model then return nil, message, errno, mistakes end
   return lab.build(model)
 end
+
+core.own()
 
 return topology

@@ -145,10 +145,7 @@ end
 -- found to have it; EINVAL
 function watch.wait_addr(NS, address, opts)
   check.namespace("wait_addr", NS)
-  if type(address) ~= "string" then
-    error(("bad argument 'address' to 'wait_addr' (string expected, got %s)")
-      :format(type(address)), 2)
-  end
+  check.string("wait_addr", "address", address)
   local wait = check.options("wait_addr", opts,
     { link = "string", timeout = "seconds" })
   local bytes, prefixlen, errno = core.ip_bytes(address)
@@ -319,14 +316,14 @@ end
 -- @treturn[2] string message
 -- @treturn[2] integer errno: ETIMEDOUT
 function Monitor:read(timeout)
-  if timeout ~= nil then check.seconds("read", timeout) end
+  check.seconds("read", timeout)
   return queue.read(self, timeout, drain, "monitor_links")
 end
 
 --- A descriptor to poll: when it is readable, `read(0)` may have an event.
 -- @treturn integer which stays the monitor's
 function Monitor:fd()
-  return self.gate:fd()
+  return self.gate:fd "fd"
 end
 
 --- Ends the watching. Closing twice does no harm.
@@ -337,6 +334,8 @@ function Monitor:close()
   if self.listener then self.listener:close() end
   return true
 end
+
+check.methods(Monitor, "monitor")
 
 Monitor.__close = Monitor.close
 

@@ -127,7 +127,7 @@ end
 local function open(self, what)
   local inside = self[INSIDE]
   if inside.closed then
-    error(("bad lab to '%s' (it is closed)"):format(what), 3)
+    check.problem(what, "lab", "lab is closed")
   end
   return inside
 end
@@ -142,8 +142,6 @@ function Lab:close()
   return true
 end
 
-Lab.__close = Lab.close
-
 function Lab:__tostring()
   local inside = self[INSIDE]
   return ("netns.lab (%s)"):format(inside.closed and "closed"
@@ -152,12 +150,11 @@ end
 
 -- Working in it ---------------------------------------------------------------
 
-local function name_of(value, what)
+local function name_of(value, name)
   local model = node.model(value)
   if model then return model.name end
   if type(value) == "string" then return value end
-  error(("bad argument to '%s' (node or name expected, got %s)")
-    :format(what, type(value)), 3)
+  check.expected("link", name, "node or name", value)
 end
 
 local function matches(interface, name)
@@ -175,7 +172,7 @@ end
 -- @treturn[2] integer errno: ENOENT
 function Lab:link(a, b)
   local inside = open(self, "link")
-  a, b = name_of(a, "link"), name_of(b, "link")
+  a, b = name_of(a, "a"), name_of(b, "b")
   for _, cable in ipairs(inside.model.cables) do
     local x, y = cable.ends[1], cable.ends[2]
     if matches(x, a) and matches(y, b) or matches(x, b) and matches(y, a) then
@@ -224,10 +221,13 @@ end
 function Lab:eventually(fn, timeout)
   local inside = open(self, "eventually")
   check.callable("eventually", fn)
-  if timeout ~= nil then check.seconds("eventually", timeout) end
+  check.seconds("eventually", timeout)
   local handles = {}
   for _, ns in pairs(inside.of) do handles[#handles + 1] = ns end
   return eventually(handles, fn, timeout or 5)
 end
+
+check.methods(Lab, "lab")
+Lab.__close = Lab.close
 
 return lab

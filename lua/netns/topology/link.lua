@@ -3,11 +3,15 @@
 -- @classmod netns.topology.link
 
 local build = require "netns.topology.build"
+local check = require "netns.check"
 local core = require "netns.core"
 local effects = require "netns.topology.effects"
 local model = require "netns.topology.model"
 
 local link = {}
+
+local KNOWN = { up = true } -- keys of set
+for effect in pairs(model.EFFECTS) do KNOWN[effect] = true end
 
 local Link = {}
 Link.__index = Link
@@ -32,12 +36,12 @@ end
 local function merge(self, changes)
   local reader, merged = { mistakes = {} }, {}
   for name, value in pairs(self.cable.effects) do merged[name] = value end
-  for name, value in pairs(changes) do
+  for name, value in next, changes do
     if model.EFFECTS[name] then
       merged[name] = nil
       if value then merged[name] = model.effect(reader, name, name, value) end
     elseif name ~= "up" then
-      error(("unknown option '%s' to 'set'"):format(tostring(name)), 3)
+      core.raise_key("set", name, KNOWN)
     end
   end
   model.check_effects(reader, "set", merged)
@@ -98,14 +102,11 @@ end
 -- @treturn[2] integer errno: EINVAL for a value; EOPNOTSUPP for a queue (netem)
 -- that the kernel lacks
 function Link:set(changes)
-  if type(changes) ~= "table" then
-    error(("bad argument 'changes' to 'set' (table expected, got %s)")
-      :format(type(changes)), 2)
-  elseif changes.up ~= nil and type(changes.up) ~= "boolean" then
-    error(("bad option 'up' to 'set' (boolean expected, got %s)")
-      :format(type(changes.up)), 2)
-  elseif self.lab.closed then
-    error("bad link to 'set' (its lab is closed)", 2)
+  check.table("set", "changes", changes)
+  local up = rawget(changes, "up")
+  if up ~= nil then check.boolean("set", "up", up) end
+  if self.lab.closed then
+    check.problem("set", "link", "its lab is closed")
   end
   local title = "set " .. name_of(self.cable)
   local merged, mistakes = merge(self, changes)
@@ -114,11 +115,13 @@ function Link:set(changes)
   end
   local ok, message, errno = apply(self, merged)
   if not ok then return nil, ("%s: %s"):format(title, message), errno end
-  if changes.up == nil then return true end
-  local fine, failure = pcall(changes.up and raise or lower, self)
+  if up == nil then return true end
+  local fine, failure = pcall(up and raise or lower, self)
   if fine then return true end
   if type(failure) ~= "table" then error(failure, 0) end
   return nil, ("%s: %s"):format(title, failure.message), failure.errno
 end
+
+check.methods(Link, "link")
 
 return link

@@ -1,6 +1,7 @@
 --- A node of a lab: a handle, with the methods of every handle and these.
 -- @classmod netns.topology.node
 
+local check = require "netns.check"
 local core = require "netns.core"
 local ip = require "netns.topology.ip"
 
@@ -96,20 +97,16 @@ end
 -- @treturn[2] string message
 -- @treturn[2] integer errno: EADDRNOTAVAIL if it has no address
 function Node:ping(target, opts)
-  local to = node.model(target)
-  if not to then return core.methods.ping(self, target, opts) end
-  if opts ~= nil and type(opts) ~= "table" then
-    error(("bad argument 'opts' to 'ping' (table expected, got %s)")
-      :format(type(opts)), 2)
-  end
+  local from, to = node.model(self), node.model(target)
+  if not (from and to) then return core.methods.ping(self, target, opts) end
+  if opts ~= nil then check.table("ping", "opts", opts) end
   local options = {}
-  for key, value in pairs(opts or {}) do options[key] = value end
+  for key, value in next, opts or {} do options[key] = value end
   local family = options.family
   options.family = nil
   if family ~= nil and family ~= "inet" and family ~= "inet6" then
-    error("bad option 'family' to 'ping' (\"inet\" or \"inet6\" expected)", 2)
+    check.expected("ping", "family", "\"inet\" or \"inet6\"", family)
   end
-  local from = self[MODEL]
   local address = node.address(from, to, target, family or "inet")
     or not family and node.address(from, to, target, "inet6")
   if not address then

@@ -3,6 +3,7 @@
 -- @classmod netns.topology.plan
 
 local addresses = require "netns.topology.addresses"
+local check = require "netns.check"
 local core = require "netns.core"
 local dot = require "netns.topology.dot"
 local ip = require "netns.topology.ip"
@@ -21,8 +22,9 @@ plan.methods = Plan
 -- Plans are tables that anybody may have changed, or stored and loaded: so each
 -- use of one reads it again.
 local function model_of(self, what)
+  check.table(what, "plan", self)
   local read, message = plan.model(self)
-  if not read then error(("bad plan to '%s': %s"):format(what, message), 3) end
+  if not read then check.problem(what, "plan", "%s", message) end
   return read
 end
 
