@@ -147,19 +147,39 @@ static bool is_link(const nn_codec *codec, unsigned index) {
   return is;
 }
 
-/* Pushes a table of what is wanted, as it is in the tables of addresses. A link
-   is not asked of the kernel: if it selects one, it does not tell that a dump
-   was interrupted (as of Linux 6.18). */
-static void push_filter(const nn_codec *codec, const struct ifaddrmsg *wanted) {
-  static const nn_field index[] = {
-      {"index", HEAD(ifa_index), NN_U32, NN_STATE, NULL}, END};
-  static const nn_field family[] = {
-      {"family", HEAD(ifa_family), NN_NAME8, NN_STATE, nn_families}, END};
-  lua_newtable(codec->L);
-  if (wanted->ifa_index != 0)
-    nn_head_read(codec, index, wanted);
-  if (wanted->ifa_family != AF_UNSPEC)
-    nn_head_read(codec, family, wanted);
+/* A lifetime, which is a number in rows, may be written as a word. */
+static nn_spelling spell_lifetime(const nn_codec *codec, const char *key) {
+  const nn_field field = {key, 0, NN_NAME32, NN_STATE, lifetimes};
+  const nn_spelling spelling = nn_field_spell(codec, &field);
+  if (spelling == NN_SPELT && lua_type(codec->L, -1) == LUA_TSTRING)
+    lua_pushinteger(codec->L, FOREVER);
+  return spelling;
+}
+
+static bool is_flag(const char *name) {
+  const flag *each = flags;
+  while (each->name != NULL && strcmp(each->name, name) != 0)
+    each++;
+  return each->name != NULL || strcmp(name, "dynamic") == 0;
+}
+
+static nn_spelling spell_addr(const nn_codec *codec, const char *key, int nth) {
+  static const nn_field *const times[] = {cacheinfo, NULL};
+  static const nn_field *const fields[] = {head_fields, attributes, NULL};
+  const nn_field boolean = {key, 0, NN_BOOL, NN_STATE, NULL};
+  int skip = nth;
+  if (key == NULL) {
+    nn_filter_names(codec->L, times);
+    for (const flag *each = flags; each->name != NULL; each++)
+      set_true(codec->L, each->name);
+    set_true(codec->L, "dynamic");
+    return nn_fields_spell(codec, fields, key, nth);
+  }
+  if (nth == 0 && nn_fields_find(times, key, &skip) != NULL)
+    return spell_lifetime(codec, key);
+  if (nth == 0 && is_flag(key))
+    return nn_field_spell(codec, &boolean);
+  return nn_fields_spell(codec, fields, key, nth);
 }
 
 /* After a triple was pushed. */
@@ -172,8 +192,8 @@ static int done(nn_ns *ns) {
 The addresses of a namespace: `ip -n NAME address [show dev LINK]`.
 @function addrs
 @param NS
-@tparam[opt] table filter `link`, a name or an index; `family`, `"inet"` or
-`"inet6"`
+@tparam[opt] table filter fields that an address has to have, such as
+`{ link = "eth0", family = "inet6" }`; `link` may be an index
 @treturn[1] {table,...} IPv4 before IPv6, with the names of `ip -json address`:
 `link`, `index`, `family`, `local`, `prefixlen`, `address` (the peer's, if there
 is one), `broadcast`, `scope`, `label`, `metric`, `protocol`,
@@ -185,32 +205,29 @@ and `true` for each flag that it has: `nodad`, `tentative`, `dadfailed`,
 @treturn[2] integer errno: ENODEV if there is no such link
 */
 static int addr_list(lua_State *L) {
-  static const nn_field filter[] = {
-      {"link", HEAD(ifa_index), NN_LINK, NN_SETTING, NULL},
-      {"family", HEAD(ifa_family), NN_NAME8, NN_SETTING, nn_families},
-      END};
-  static const nn_field *const known[] = {filter, NULL};
-  static const char *const none[] = {NULL};
+  static const nn_field family[] = {
+      {"family", HEAD(ifa_family), NN_NAME8, NN_SETTING, nn_families}, END};
   nn_codec codec;
+  /* A link is not asked of the kernel: if it selects one, it does not tell that
+     a dump was interrupted (as of Linux 6.18). */
   struct ifaddrmsg wanted = {.ifa_family = AF_UNSPEC};
   lua_settop(L, 2);
   nn_opt_table(L, 2, "addrs", "filter");
   nn_ns *ns = nn_codec_open(L, "addrs", &codec);
   if (ns == NULL)
     return 3;
-  nn_fields_check(&codec, 2, known, none);
-  struct nl_msg *msg = nn_msg_push(L, RTM_GETADDR, NLM_F_DUMP);
-  if (!nn_head_write(&codec, filter, 2, msg, &wanted))
+  if (!nn_filter_push(&codec, 2, spell_addr))
     return done(ns);
-  if (wanted.ifa_index != 0 && !is_link(&codec, wanted.ifa_index)) {
-    lua_getfield(L, 2, "link");
+  struct nl_msg *msg = nn_msg_push(L, RTM_GETADDR, NLM_F_DUMP);
+  if (!nn_head_write(&codec, family, 2, msg, &wanted))
+    return done(ns);
+  if (lua_getfield(L, 2, "link") != LUA_TNIL && lua_toboolean(L, -1) &&
+      !is_link(&codec, nn_link_index(&codec, -1))) {
     nn_refuse(&codec, ENODEV, "link", luaL_tolstring(L, -1, NULL));
     return done(ns);
   }
-  push_filter(&codec, &wanted);
-  wanted.ifa_index = 0;
   nlmsg_append(msg, &wanted, sizeof wanted, NLMSG_ALIGNTO);
-  return nn_dump(&codec, ns, msg, nn_push_addr, lua_gettop(L));
+  return nn_dump(&codec, ns, msg, nn_push_addr, 3);
 }
 
 /* --- writing ------------------------------------------------------------- */

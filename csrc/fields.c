@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 
 #include <netlink/attr.h>
@@ -334,6 +335,9 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_TIMER:
     lua_pushnumber(L, (lua_Number)get_integer(attr) / 100);
     break;
+  case NN_NUMBER:
+    lua_pushnumber(L, (lua_Number)get_integer(attr));
+    break;
   case NN_BRIDGE:
     push_bridge(L, attr);
     break;
@@ -342,6 +346,7 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_IF:
   case NN_EACH:
   case NN_OTHER:
+  case NN_PREFIX:
     lua_pushnil(L);
     break;
   }
@@ -532,11 +537,20 @@ static bool refuse(const nn_codec *codec, const nn_field *field, int err) {
   return nn_refuse(codec, err, field->name, luaL_tolstring(codec->L, -1, NULL));
 }
 
-bool nn_flag_get(const nn_codec *codec, int table, const char *name) {
-  int type = lua_getfield(codec->L, table, name);
-  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+bool nn_boolean(const nn_codec *codec, const char *name) {
+  if (lua_type(codec->L, -1) == LUA_TNUMBER) {
+    const lua_Number number = lua_tonumber(codec->L, -1);
+    if (number == 0 || number == 1)
+      return number == 1;
+  }
+  if (lua_type(codec->L, -1) != LUA_TBOOLEAN)
     nn_wrong_type(codec, name, "boolean");
-  bool flag = lua_toboolean(codec->L, -1);
+  return lua_toboolean(codec->L, -1);
+}
+
+bool nn_flag_get(const nn_codec *codec, int table, const char *name) {
+  const bool flag = lua_getfield(codec->L, table, name) != LUA_TNIL &&
+                    nn_boolean(codec, name);
   lua_pop(codec->L, 1);
   return flag;
 }
@@ -669,7 +683,7 @@ static bool put_named(const nn_codec *codec, const nn_field *field,
   if (lua_type(codec->L, -1) == LUA_TSTRING) {
     size_t len;
     const char *text = lua_tolstring(codec->L, -1, &len);
-    while (name->text != NULL && strcmp(name->text, text) != 0)
+    while (name->text != NULL && strcasecmp(name->text, text) != 0)
       name++;
     if (name->text == NULL || strlen(text) != len)
       return refuse(codec, field, EINVAL);
@@ -722,9 +736,7 @@ static bool put_range(const nn_codec *codec, const nn_field *field,
 
 static bool put_boolean(const nn_codec *codec, const nn_field *field,
                         struct nl_msg *msg) {
-  if (lua_type(codec->L, -1) != LUA_TBOOLEAN)
-    wrong_type(codec, field, "boolean");
-  bool value = lua_toboolean(codec->L, -1);
+  const bool value = nn_boolean(codec, field->name);
   if (field->kind == NN_BOOL)
     return put_integer(codec, field, msg, value, 1);
   return !value || put(codec, field, field->type, msg, NULL, 0);
@@ -740,7 +752,7 @@ static bool put_any(const nn_codec *codec, const nn_field *field,
     wrong_type(codec, field, "string");
   const char *text = lua_tolstring(codec->L, -1, &len);
   if (strlen(text) != len ||
-      (strcmp(text, "any") != 0 && nn_parse_ip(text, bytes) != size))
+      (strcasecmp(text, "any") != 0 && nn_parse_ip(text, bytes) != size))
     return refuse(codec, field, EINVAL);
   return put(codec, field, field->type, msg, bytes, size);
 }
@@ -802,9 +814,7 @@ static bool put_part(const nn_codec *codec, const nn_field *field,
     if (!get_number(codec, field, 0, max, &value))
       return false;
   } else {
-    if (lua_type(codec->L, -1) != LUA_TBOOLEAN)
-      wrong_type(codec, field, "boolean");
-    value = lua_toboolean(codec->L, -1) ? max : 0;
+    value = nn_boolean(codec, field->name) ? max : 0;
   }
   return change_part(codec, field, field->type, part, (uint32_t)value, msg);
 }
@@ -1093,25 +1103,329 @@ void nn_fields_check(const nn_codec *codec, int table,
   }
 }
 
-/* --- requests ------------------------------------------------------------ */
+/* --- filters ------------------------------------------------------------- */
 
-/* Whether the table on top has all that the one at `filter` has. */
+/* Whether a row can be selected by such a field: those that are tables cannot
+   be compared. */
+static bool is_comparable(const nn_field *field) {
+  switch ((enum nn_kind)field->kind) {
+  case NN_NEST:
+  case NN_INSIDE:
+  case NN_GROUP:
+  case NN_LIST:
+  case NN_STRUCT:
+  case NN_EACH:
+  case NN_OTHER:
+    return false;
+  default:
+    return true;
+  }
+}
+
+/* The field called `name` after *skip others of that name; NULL: there is none.
+ */
+static const nn_field *find_field(const nn_field *fields, const char *name,
+                                  int *skip) {
+  for (; fields->name != NULL; fields++) {
+    const nn_field *found = NULL;
+    if (fields->kind == NN_INSIDE)
+      found = find_field(fields->detail, name, skip);
+    else if (is_comparable(fields) && strcmp(fields->name, name) == 0 &&
+             (*skip)-- == 0)
+      found = fields;
+    if (found != NULL)
+      return found;
+  }
+  return NULL;
+}
+
+const nn_field *nn_fields_find(const nn_field *const *fields, const char *name,
+                               int *skip) {
+  const nn_field *found = NULL;
+  while (found == NULL && *fields != NULL)
+    found = find_field(*fields++, name, skip);
+  return found;
+}
+
+static void check_type(const nn_codec *codec, const nn_field *field, int type,
+                       const char *expected) {
+  if (lua_type(codec->L, -1) != type)
+    wrong_type(codec, field, expected);
+}
+
+/* The name of the link on top, as rows have it. A link that is not there is in
+   no row. */
+static bool spell_link(const nn_codec *codec, const nn_field *field) {
+  lua_State *L = codec->L;
+  const int type = lua_type(L, -1);
+  unsigned index = 0;
+  if (type != LUA_TSTRING && type != LUA_TNUMBER)
+    wrong_type(codec, field, "name, index or false");
+  if ((index = nn_link_index(codec, -1)) == 0 && errno != ENODEV)
+    return refuse(codec, field, errno);
+  if (index != 0)
+    nn_link_push(codec, index);
+  else
+    lua_pushvalue(L, -1);
+  return true;
+}
+
+/* A prefix as rows have it: without its length if that is all of it. */
+static bool spell_prefix(const nn_codec *codec, const nn_field *field) {
+  static const char *const words[] = {"default", "all", "any", NULL};
+  lua_State *L = codec->L;
+  nn_prefix prefix = {.len = 0};
+  size_t len;
+  int err = 0;
+  check_type(codec, field, LUA_TSTRING, "string");
+  const char *text = lua_tolstring(L, -1, &len);
+  const char *const *word = words;
+  while (*word != NULL && strcasecmp(*word, text) != 0)
+    word++;
+  if (*word == NULL)
+    err = nn_parse_prefix(text, len, &prefix);
+  if (err != 0)
+    return refuse(codec, field, err);
+  if (prefix.len == 0) {
+    lua_pushstring(L, field->detail);
+    return true;
+  }
+  push_ip(L, prefix.bytes, prefix.size);
+  if (prefix.len < prefix.size * 8) {
+    lua_pushfstring(L, "/%d", prefix.len);
+    lua_concat(L, 2);
+  }
+  return true;
+}
+
+/* What the kernel would be sent for the value on top, read back. */
+static bool spell_sent(const nn_codec *codec, const nn_field *field) {
+  nn_codec here = *codec;
+  struct nl_msg *msg = nn_msg_push(codec->L, 0, 0);
+  here.start = nlmsg_hdr(msg)->nlmsg_len;
+  lua_insert(codec->L, -2);
+  if (!put_value(&here, field, msg))
+    return false;
+  push_value(&here, field, nlmsg_attrdata(nlmsg_hdr(msg), 0));
+  return true;
+}
+
+/* Pushes the value that rows have, where a filter has the one on top. */
+static bool spell_value(const nn_codec *codec, const nn_field *field) {
+  lua_State *L = codec->L;
+  const nn_if *conditional = field->detail;
+  switch ((enum nn_kind)field->kind) {
+  case NN_BOOL:
+  case NN_FLAG:
+    lua_pushboolean(L, nn_boolean(codec, field->name));
+    return true;
+  case NN_TEXT:
+  case NN_IFNAME:
+  case NN_BRIDGE:
+    check_type(codec, field, LUA_TSTRING, "string");
+    lua_pushvalue(L, -1);
+    return true;
+  case NN_TIMER:
+  case NN_NUMBER:
+    check_type(codec, field, LUA_TNUMBER, "number");
+    lua_pushvalue(L, -1);
+    return true;
+  case NN_LINK:
+    return spell_link(codec, field);
+  case NN_PREFIX:
+    return spell_prefix(codec, field);
+  case NN_IF:
+    return spell_value(codec, &conditional->field);
+#if LUA_VERSION_NUM < 503
+  case NN_U64: /* one that a number cannot hold */
+    if (lua_type(L, -1) == LUA_TSTRING) {
+      lua_pushvalue(L, -1);
+      return true;
+    }
+    return spell_sent(codec, field);
+#endif
+  default:
+    return spell_sent(codec, field);
+  }
+}
+
+nn_spelling nn_field_spell(const nn_codec *codec, const nn_field *field) {
+  if (field == NULL)
+    return NN_UNKNOWN;
+  luaL_checkstack(codec->L, 8, NULL);
+  if (lua_isboolean(codec->L, -1) && !lua_toboolean(codec->L, -1)) {
+    lua_pushboolean(codec->L, false);
+    return NN_SPELT;
+  }
+  return spell_value(codec, field) ? NN_SPELT : NN_REFUSED;
+}
+
+void nn_filter_names(lua_State *L, const nn_field *const *fields) {
+  luaL_checkstack(L, 8, NULL);
+  for (; *fields != NULL; fields++)
+    for (const nn_field *field = *fields; field->name != NULL; field++) {
+      if (field->kind == NN_INSIDE) {
+        const nn_field *const inside[] = {field->detail, NULL};
+        nn_filter_names(L, inside);
+      } else if (is_comparable(field)) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, field->name);
+      }
+    }
+}
+
+/* The error for the key at `key`, which the filter does not know. */
+static void unknown_filter_key(const nn_codec *codec, nn_speller *spell,
+                               int key) {
+  lua_newtable(codec->L);
+  spell(codec, NULL, 0);
+  nn_raise_key(codec->L, codec->what, key, lua_gettop(codec->L));
+}
+
+nn_spelling nn_fields_spell(const nn_codec *codec,
+                            const nn_field *const *fields, const char *key,
+                            int nth) {
+  if (key == NULL) {
+    nn_filter_names(codec->L, fields);
+    return NN_UNKNOWN;
+  }
+  return nn_field_spell(codec, nn_fields_find(fields, key, &nth));
+}
+
+typedef struct filter_key {
+  const nn_codec *codec;
+  nn_speller *spell;
+  const char *name;
+  int nth;
+  nn_spelling spelling;
+} filter_key;
+
+static int spell_protected(lua_State *L) {
+  filter_key *key = lua_touserdata(L, 1);
+  key->spelling = key->spell(key->codec, key->name, key->nth);
+  return key->spelling == NN_SPELT ? 1 : key->spelling == NN_REFUSED ? 3 : 0;
+}
+
+/* Pushes an array of what the value on top, of the key below it, may be in
+   rows. What is refused, or of a wrong type, in each way in which the key may
+   be meant is so altogether: false after a triple, or a Lua error. */
+static bool push_alternatives(const nn_codec *codec, nn_speller *spell) {
+  lua_State *L = codec->L;
+  const int value = lua_gettop(L), list = value + 1, problem = list + 1;
+  lua_Integer count = 0;
+  bool refused = false;
+  filter_key key = {.codec = codec, .spell = spell};
+  if (lua_type(L, value - 1) != LUA_TSTRING)
+    unknown_filter_key(codec, spell, value - 1);
+  key.name = lua_tostring(L, value - 1);
+  lua_newtable(L);
+  lua_settop(L, problem + 2); /* an error, or the triple */
+  for (;; key.nth++) {
+    key.spelling = NN_REFUSED;
+    lua_pushcfunction(L, spell_protected);
+    lua_pushlightuserdata(L, &key);
+    lua_pushvalue(L, value);
+    if (lua_pcall(L, 2, LUA_MULTRET, 0) != 0) {
+      if (!refused)
+        lua_replace(L, problem);
+    } else if (key.spelling == NN_UNKNOWN) {
+      break;
+    } else if (key.spelling == NN_SPELT) {
+      lua_rawseti(L, list, ++count);
+    } else {
+      for (int i = 2; i >= 0; i--)
+        lua_replace(L, problem + i);
+      refused = true;
+    }
+    lua_settop(L, problem + 2);
+  }
+  if (key.nth == 0)
+    unknown_filter_key(codec, spell, value - 1);
+  lua_settop(L, count > 0 ? list : refused ? problem + 2 : problem);
+  if (count == 0 && !refused)
+    nn_raise_again(L);
+  return count > 0;
+}
+
+void nn_filter_copy(lua_State *L, int filter, const char *const *names) {
+  nn_prefix prefix;
+  size_t len;
+  lua_newtable(L);
+  const int copy = lua_gettop(L);
+  if (lua_isnil(L, filter))
+    return;
+  lua_pushnil(L);
+  while (lua_next(L, filter) != 0) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, copy);
+  }
+  for (; *names != NULL; names++) {
+    if (lua_getfield(L, copy, "family") == LUA_TNIL &&
+        lua_getfield(L, copy, *names) == LUA_TSTRING) {
+      const char *text = lua_tolstring(L, -1, &len);
+      if (nn_parse_prefix(text, len, &prefix) == 0) {
+        lua_pushstring(L, prefix.family == AF_INET ? "inet" : "inet6");
+        lua_setfield(L, copy, "family");
+      }
+    }
+    lua_settop(L, copy);
+  }
+}
+
+bool nn_filter_push(const nn_codec *codec, int filter, nn_speller *spell) {
+  lua_State *L = codec->L;
+  luaL_checkstack(L, 12, NULL);
+  if (lua_isnil(L, filter)) {
+    lua_pushnil(L);
+    return true;
+  }
+  lua_newtable(L);
+  const int result = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, filter) != 0) {
+    if (!push_alternatives(codec, spell))
+      return false;
+    lua_pushvalue(L, -3);
+    lua_insert(L, -2);
+    lua_rawset(L, result);
+    lua_pop(L, 1);
+  }
+  return true;
+}
+
+/* Whether the value on top is one of the array below it; false is also what is
+   not there. */
+static bool is_one_of(lua_State *L) {
+  const int value = lua_gettop(L);
+  bool same = false;
+  for (lua_Integer i = 1;
+       !same && lua_rawgeti(L, value - 1, i) != LUA_TNIL; i++)
+    same = lua_rawequal(L, -1, value) ||
+           (!lua_toboolean(L, -1) && !lua_toboolean(L, value));
+  lua_settop(L, value);
+  return same;
+}
+
+/* Whether the row on top, which is taken away if not, has all that the filter
+   at `filter` has. */
 static bool matches(lua_State *L, int filter) {
   bool same = true;
   if (filter == 0 || lua_isnil(L, filter))
     return true;
+  const int row = lua_gettop(L);
   lua_pushnil(L);
   while (same && lua_next(L, filter) != 0) {
     lua_pushvalue(L, -2);
-    lua_rawget(L, -4);
-    same = lua_rawequal(L, -1, -2) ||
-           (!lua_toboolean(L, -1) && !lua_toboolean(L, -2));
+    lua_rawget(L, row);
+    same = is_one_of(L);
     lua_pop(L, 2);
   }
-  if (!same)
-    lua_pop(L, 1);
+  lua_settop(L, same ? row : row - 1);
   return same;
 }
+
+/* --- requests ------------------------------------------------------------ */
 
 /* Leaves the array of the dump on top; returns ack->err. */
 static int dump_once(const nn_codec *codec, struct nl_msg *msg, nn_push *push,

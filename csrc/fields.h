@@ -48,6 +48,9 @@ enum nn_kind {
   NN_IF,     /* counts only if another attribute says so: nn_if */
   NN_EACH,   /* written only: a value for each of the fields in `detail` */
   NN_TIMER,  /* an u64 of hundredths: seconds */
+  NN_NUMBER, /* of filters only: not an integer */
+  NN_PREFIX, /* of filters only: an address or prefix; `detail` is the word of
+                rows for the one that every address has */
   NN_BRIDGE, /* the id of a bridge: "8000.52:54:0:12:34:56" */
   NN_OTHER   /* read and written by the caller, or shown by another attribute:
                 no field, and not listed as unknown */
@@ -169,15 +172,49 @@ bool nn_refuse(const nn_codec *codec, int err, const char *name,
 /* A Lua error for the value on top, which is of a wrong one. */
 int nn_wrong_type(const nn_codec *codec, const char *name,
                   const char *expected);
+/* The boolean on top, for which 0 and 1 do, too; it is the field `name`. */
+bool nn_boolean(const nn_codec *codec, const char *name);
 /* The boolean that is the field `name`; nil is false. */
 bool nn_flag_get(const nn_codec *codec, int table, const char *name);
+
+/* A filter is a table of values as they are written, which nn_filter_push turns
+   into one of the values that rows have. */
+typedef enum nn_spelling { NN_UNKNOWN, NN_SPELT, NN_REFUSED } nn_spelling;
+/* For the value on top, which a filter has for `key`: pushes the value that rows
+   have there (NN_SPELT), or nil, message, errno for one that cannot be. `nth`
+   counts from 0 the ways in which the key may be meant, as fields of different
+   kinds of links have the same name, up to the first that is not known. A Lua
+   error if the value is of a wrong type. For the key NULL: adds the names of all
+   keys to the set on top. */
+typedef nn_spelling nn_speller(const nn_codec *codec, const char *key, int nth);
+/* The same for a field, NULL for one that is unknown. */
+nn_spelling nn_field_spell(const nn_codec *codec, const nn_field *field);
+/* All of that for the fields in these arrays, which end with NULL. */
+nn_spelling nn_fields_spell(const nn_codec *codec,
+                            const nn_field *const *fields, const char *key,
+                            int nth);
+/* Adds the names of these fields, but for those that are tables, to the set on
+   top. */
+void nn_filter_names(lua_State *L, const nn_field *const *fields);
+/* The field called `name` in these arrays, after *skip
+   others of that name; those that are tables do not count. NULL, and less to
+   skip, if there is none. */
+const nn_field *nn_fields_find(const nn_field *const *fields, const char *name,
+                               int *skip);
+/* Pushes a copy of the filter at `filter`, an empty table for nil, to which it
+   adds the family of the prefixes that it has under these names, which end with
+   NULL, unless it has one. */
+void nn_filter_copy(lua_State *L, int filter, const char *const *names);
+/* Pushes what nn_dump takes for the filter at `filter`, a table or nil; false
+   after nil, message, errno. A Lua error for an unknown key or a wrong type. */
+bool nn_filter_push(const nn_codec *codec, int filter, nn_speller *spell);
 
 /* Pushes the table that a message of a dump tells; false, and nothing pushed,
    for one to pass over. */
 typedef bool nn_push(const nn_codec *codec, const struct nlmsghdr *msg);
 /* Sends `msg`, which asks for a dump, and pushes an array of the tables, those
-   whose fields are equal to those of the table at `filter` (where false is also
-   what is not there), or all of them for nil or 0. A dump that a change
+   whose fields are equal to those of the filter at `filter` (nn_filter_push;
+   false is also what is not there), or all of them for nil or 0. A dump that a change
    interrupts is asked for again, but not for ever: EAGAIN. Returns ack->err. */
 int nn_dump_list(const nn_codec *codec, struct nl_msg *msg, nn_push *push,
                  int filter, nn_ack *ack);

@@ -205,38 +205,41 @@ static struct nl_msg *push_request(lua_State *L, const char *name) {
   return msg;
 }
 
-/* A Lua error, if no link has a field that the filter at 2 asks for. */
-static void check_filter(lua_State *L) {
-  static const char *const others[] = {
-      "kind",         "up",         "running",   "link", "link_index",
-      "link_netnsid", "peer_index", "peer_nsid", NULL};
-  nn_link_names(L);
-  for (const char *const *other = others; *other != NULL; other++) {
-    lua_pushboolean(L, true);
-    lua_setfield(L, -2, *other);
+/* Rows also have these. */
+static const nn_field row_fields[] = {
+    {"kind", 0, NN_TEXT, NN_STATE, NULL},
+    {"up", 0, NN_BOOL, NN_STATE, NULL},
+    {"running", 0, NN_BOOL, NN_STATE, NULL},
+    {"link", 0, NN_LINK, NN_STATE, NULL},
+    {"link_index", 0, NN_U32, NN_STATE, NULL},
+    {"link_netnsid", 0, NN_S32, NN_STATE, NULL},
+    {"peer_index", 0, NN_U32, NN_STATE, NULL},
+    {"peer_nsid", 0, NN_S32, NN_STATE, NULL},
+    {.name = NULL}};
+
+static nn_spelling spell_link(const nn_codec *codec, const char *key, int nth) {
+  static const nn_field *const fields[] = {row_fields, NULL};
+  if (key == NULL) {
+    nn_filter_names(codec->L, fields);
+    nn_link_names(codec->L);
+    return NN_UNKNOWN;
   }
-  const int known = lua_gettop(L);
-  lua_pushnil(L);
-  while (lua_next(L, 2) != 0) {
-    lua_pushvalue(L, -2);
-    lua_rawget(L, known);
-    if (lua_isnil(L, -1))
-      nn_raise_key(L, "links", lua_gettop(L) - 2, known);
-    lua_pop(L, 2);
-  }
-  lua_pop(L, 1);
+  const nn_field *field = nn_fields_find(fields, key, &nth);
+  return nn_field_spell(codec, field != NULL ? field : nn_link_field(key, nth));
 }
 
 /* core.links(NS, filter): an array of links. */
 static int link_list(lua_State *L) {
   nn_codec codec;
   lua_settop(L, 2);
-  if (!lua_isnil(L, 2))
-    check_filter(L);
   nn_ns *ns = nn_codec_open(L, "links", &codec);
   if (ns == NULL)
     return 3;
-  return nn_dump(&codec, ns, push_request(L, NULL), nn_push_link, 2);
+  if (!nn_filter_push(&codec, 2, spell_link)) {
+    nn_ns_done(ns);
+    return 3;
+  }
+  return nn_dump(&codec, ns, push_request(L, NULL), nn_push_link, 3);
 }
 
 /* The name of a link; a number is none. */
@@ -389,13 +392,10 @@ static bool put_fields(const nn_codec *codec, const nn_field *fields, int table,
 
 /* What is to be up, and what is said of that in the message's head. */
 static void put_up(const nn_codec *codec, int table, struct ifinfomsg *info) {
-  int type = lua_getfield(codec->L, table, "up");
-  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-    nn_wrong_type(codec, "up", "boolean");
-  if (type != LUA_TNIL)
+  if (lua_getfield(codec->L, table, "up") != LUA_TNIL) {
     info->ifi_change = IFF_UP;
-  if (lua_toboolean(codec->L, -1))
-    info->ifi_flags = IFF_UP;
+    info->ifi_flags = nn_boolean(codec, "up") ? IFF_UP : 0;
+  }
   lua_pop(codec->L, 1);
 }
 

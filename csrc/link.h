@@ -15,8 +15,11 @@ extern const nn_field nn_link_head[];               /* of struct ifinfomsg */
 const nn_link_type *nn_link_kind(const char *name); /* NULL: unknown */
 const nn_link_type *
 nn_port_kind(const char *name); /* of what has such a master */
-/* Pushes the set of the names of fields that a link of some kind has, but for
-   those that are tables. */
+/* Adds the names of fields that a link of some kind has, but for those that are
+   tables, to the set on top. */
 void nn_link_names(lua_State *L);
+/* The nth field, from 0, that links of some kind have under a name, and that is
+   no table; NULL: there are not so many. */
+const nn_field *nn_link_field(const char *name, int nth);
 
 #endif

@@ -26,10 +26,10 @@
 #define MASKED(bit) PART(.size = 8, .mask = (bit))
 
 static const nn_name operstates[] = {
-    {"UNKNOWN", 0}, {"NOTPRESENT", 1}, {"DOWN", 2}, {"LOWERLAYERDOWN", 3},
-    {"TESTING", 4}, {"DORMANT", 5},    {"UP", 6},   {NULL, 0}};
+    {"unknown", 0}, {"notpresent", 1}, {"down", 2}, {"lowerlayerdown", 3},
+    {"testing", 4}, {"dormant", 5},    {"up", 6},   {NULL, 0}};
 
-static const nn_name linkmodes[] = {{"DEFAULT", 0}, {"DORMANT", 1}, {NULL, 0}};
+static const nn_name linkmodes[] = {{"default", 0}, {"dormant", 1}, {NULL, 0}};
 
 static const nn_name groups[] = {{"default", 0}, {NULL, 0}};
 
@@ -407,10 +407,10 @@ static const nn_field bond_fields[] = {
     {"tlb_dynamic_lb", IFLA_BOND_TLB_DYNAMIC_LB, NN_U8, NN_SETTING, NULL},
     END};
 
-static const nn_name slave_states[] = {{"ACTIVE", 0}, {"BACKUP", 1}, {NULL, 0}};
+static const nn_name slave_states[] = {{"active", 0}, {"backup", 1}, {NULL, 0}};
 
 static const nn_name mii_states[] = {
-    {"UP", 0}, {"GOING_DOWN", 1}, {"DOWN", 2}, {"GOING_BACK", 3}, {NULL, 0}};
+    {"up", 0}, {"going_down", 1}, {"down", 2}, {"going_back", 3}, {NULL, 0}};
 
 static const nn_field bond_port_fields[] = {
     {"state", IFLA_BOND_SLAVE_STATE, NN_NAME8, NN_STATE, slave_states},
@@ -685,31 +685,22 @@ const nn_link_type *nn_port_kind(const char *name) {
   return find(ports, name);
 }
 
-/* Adds the names of those that are no tables to the set on top. */
-static void add_names(lua_State *L, const nn_field *fields) {
-  for (; fields->name != NULL; fields++)
-    switch (fields->kind) {
-    case NN_INSIDE:
-      add_names(L, fields->detail);
-      break;
-    case NN_NEST:
-    case NN_GROUP:
-    case NN_LIST:
-    case NN_STRUCT:
-    case NN_EACH:
-    case NN_OTHER:
-      break;
-    default:
-      lua_pushboolean(L, true);
-      lua_setfield(L, -2, fields->name);
-    }
+void nn_link_names(lua_State *L) {
+  const nn_field *const every[] = {nn_link_fields, nn_link_head, NULL};
+  nn_filter_names(L, every);
+  for (const nn_link_type *kind = kinds; kind->name != NULL; kind++) {
+    const nn_field *const fields[] = {kind->fields, NULL};
+    nn_filter_names(L, fields);
+  }
 }
 
-void nn_link_names(lua_State *L) {
-  luaL_checkstack(L, 8, NULL);
-  lua_newtable(L);
-  add_names(L, nn_link_fields);
-  add_names(L, nn_link_head);
-  for (const nn_link_type *kind = kinds; kind->name != NULL; kind++)
-    add_names(L, kind->fields);
+const nn_field *nn_link_field(const char *name, int nth) {
+  const nn_field *const every[] = {nn_link_fields, nn_link_head, NULL};
+  const nn_field *found = nn_fields_find(every, name, &nth);
+  for (const nn_link_type *kind = kinds; kind->name != NULL && found == NULL;
+       kind++) {
+    const nn_field *const fields[] = {kind->fields, NULL};
+    found = nn_fields_find(fields, name, &nth);
+  }
+  return found;
 }

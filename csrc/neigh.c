@@ -20,17 +20,8 @@ neigh.c: neighbours, as `ip neigh` has them.
   (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_STALE | NUD_DELAY |         \
    NUD_PROBE)
 
-/* As `ip -json` prints them, and as `ip neigh add … nud` wants them. */
-static const nn_name states[] = {{"NONE", NUD_NONE},
-                                 {"INCOMPLETE", NUD_INCOMPLETE},
-                                 {"REACHABLE", NUD_REACHABLE},
-                                 {"STALE", NUD_STALE},
-                                 {"DELAY", NUD_DELAY},
-                                 {"PROBE", NUD_PROBE},
-                                 {"FAILED", NUD_FAILED},
-                                 {"NOARP", NUD_NOARP},
-                                 {"PERMANENT", NUD_PERMANENT},
-                                 {"none", NUD_NONE},
+/* As `ip neigh add … nud` takes them. */
+static const nn_name states[] = {{"none", NUD_NONE},
                                  {"incomplete", NUD_INCOMPLETE},
                                  {"reachable", NUD_REACHABLE},
                                  {"stale", NUD_STALE},
@@ -65,6 +56,14 @@ static const nn_name flags[] = {{"proxy", NTF_PROXY},
 static const nn_field *const known[] = {fields, head_fields, link_field, NULL};
 static const char *const listed[] = {"index", "proxy", "router", "extern_learn",
                                      NULL};
+
+/* What a filter may have besides. */
+static const nn_field row_fields[] = {
+    {"index", 0, NN_U32, NN_STATE, NULL},
+    {"proxy", 0, NN_BOOL, NN_STATE, NULL},
+    {"router", 0, NN_BOOL, NN_STATE, NULL},
+    {"extern_learn", 0, NN_BOOL, NN_STATE, NULL},
+    {.name = NULL}};
 
 /* --- reading ------------------------------------------------------------- */
 
@@ -106,17 +105,24 @@ static bool push_resolved(const nn_codec *codec, const struct nlmsghdr *msg) {
          push_neigh(codec, msg);
 }
 
+static nn_spelling spell_neigh(const nn_codec *codec, const char *key,
+                               int nth) {
+  static const nn_field *const lists[] = {fields, head_fields, link_field,
+                                          row_fields, NULL};
+  return nn_fields_spell(codec, lists, key, nth);
+}
+
 /***
 The neighbours that a namespace knows: `ip -n NAME neigh`.
 @function neighs
 @param NS
 @tparam[opt] table filter fields that a neighbour has to have, such as
-`{ link = "eth0", state = "REACHABLE" }`. As with `ip neigh`, the proxies are
+`{ link = "eth0", state = "reachable" }`. As with `ip neigh`, the proxies are
 listed with `{ proxy = true }` and only then, and neighbours in the states
-`NOARP` and `NONE` only with `{ state = … }`.
+`noarp` and `none` only with `{ state = … }`.
 @treturn[1] {table,...} with the names of `ip -json neigh`: `dst`, `link`, its
-`index`, `lladdr`, `state` (one of `PERMANENT`, `REACHABLE`, `STALE`, `DELAY`,
-`PROBE`, `INCOMPLETE`, `FAILED`, `NOARP`, `NONE`), `family` (`inet`, `inet6`),
+`index`, `lladdr`, `state` (one of `permanent`, `reachable`, `stale`, `delay`,
+`probe`, `incomplete`, `failed`, `noarp`, `none`), `family` (`inet`, `inet6`),
 `protocol`, and, if so, `router=true`, `extern_learn=true`, `proxy=true`
 @return[2] nil
 @treturn[2] string message
@@ -132,19 +138,21 @@ static int neigh_list(lua_State *L) {
   nn_ns *ns = nn_codec_open(L, "neighs", &codec);
   if (ns == NULL)
     return 3;
+  if (!nn_filter_push(&codec, 2, spell_neigh)) {
+    nn_ns_done(ns);
+    return 3;
+  }
   if (!lua_isnil(L, 2)) {
-    nn_fields_check(&codec, 2, known, listed);
     if (lua_getfield(L, 2, "state") != LUA_TNIL)
       push = push_neigh;
-    lua_getfield(L, 2, "proxy");
-    if (lua_toboolean(L, -1)) {
+    if (nn_flag_get(&codec, 2, "proxy")) {
       head.ndm_flags = NTF_PROXY;
       push = push_proxy;
     }
   }
   struct nl_msg *msg = nn_msg_push(L, RTM_GETNEIGH, NLM_F_DUMP);
   nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
-  return nn_dump(&codec, ns, msg, push, 2);
+  return nn_dump(&codec, ns, msg, push, 3);
 }
 
 /* --- writing ------------------------------------------------------------- */
@@ -236,7 +244,7 @@ Tells a namespace of a neighbour: `ip -n NAME neigh add …`.
 @function neigh_add
 @param NS
 @tparam table neigh `dst`, an address; `link`; `lladdr`; `state`, by default
-`permanent`, in capitals or not; `router`, `extern_learn`, `protocol`; or
+`permanent`; `router`, `extern_learn`, `protocol`; or
 `proxy=true`, to answer for `dst` on that link. `replace=true` changes what is
 there (`ip neigh replace`). `index`, which @{neighs} also tells, is ignored.
 @treturn[1] boolean true

@@ -29,6 +29,8 @@
    public name of the function, `name` that of an argument or a key. */
 
 int nn_raise(lua_State *L, const char *text, ...); /* as lua_pushfstring */
+/* Raises the error on top, which was caught, once more. */
+int nn_raise_again(lua_State *L);
 /* bad argument 'NAME' to 'WHAT' (PROBLEM) */
 int nn_raise_arg(lua_State *L, const char *what, const char *name,
                  const char *problem);

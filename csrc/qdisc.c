@@ -6,6 +6,7 @@ bytes), `"32k"`, `"1%"`, or plain numbers in seconds, bits a second, bytes and
 fractions; what is read are plain numbers.
 @module netns
 */
+#include <ctype.h>
 #include <errno.h>
 #include <linux/gen_stats.h>
 #include <linux/pkt_sched.h>
@@ -13,6 +14,7 @@ fractions; what is read are plain numbers.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -98,9 +100,9 @@ static bool get_distribution(lua_State *L, const char *what, const char *name,
     wrong_type(L, what, name, "string");
   const char *text = get_text(L);
   if (text == NULL ||
-      (strcmp(text, "uniform") != 0 && strcmp(text, "normal") != 0))
+      (strcasecmp(text, "uniform") != 0 && strcasecmp(text, "normal") != 0))
     return refuse(L, what, name, EINVAL);
-  *value = *text == 'n' ? NN_NORMAL : NN_UNIFORM;
+  *value = tolower((unsigned char)*text) == 'n' ? NN_NORMAL : NN_UNIFORM;
   return true;
 }
 
@@ -131,9 +133,7 @@ static bool get_value(lua_State *L, const char *what, const nn_option *option,
                       double *value) {
   switch (option->unit) {
   case NN_ON:
-    if (lua_type(L, -1) != LUA_TBOOLEAN)
-      wrong_type(L, what, option->name, "boolean");
-    *value = lua_toboolean(L, -1);
+    *value = nn_boolean(&(nn_codec){.L = L, .what = what}, option->name);
     return true;
   case NN_DISTRIBUTION:
     return get_distribution(L, what, option->name, value);
@@ -206,8 +206,8 @@ static void check_names(lua_State *L, const char *what, int table,
 
 /* --- reading ------------------------------------------------------------- */
 
-/* As `tc` writes it; the field `name`. */
-static void set_handle(lua_State *L, const char *name, uint32_t handle) {
+/* As `tc` writes it. */
+static void push_handle(lua_State *L, uint32_t handle) {
   char text[16];
   if (TC_H_MIN(handle) == 0)
     snprintf(text, sizeof text, "%x:", TC_H_MAJ(handle) >> 16);
@@ -215,6 +215,10 @@ static void set_handle(lua_State *L, const char *name, uint32_t handle) {
     snprintf(text, sizeof text, "%x:%x", TC_H_MAJ(handle) >> 16,
              TC_H_MIN(handle));
   lua_pushstring(L, text);
+}
+
+static void set_handle(lua_State *L, const char *name, uint32_t handle) {
+  push_handle(L, handle);
   lua_setfield(L, -2, name);
 }
 
@@ -267,9 +271,10 @@ static void push_stats(const nn_codec *codec, struct nlattr *attr) {
   lua_setfield(codec->L, -2, "stats");
 }
 
-/* What queues and classes have in common, and the options of `find`'s kind. */
+/* What queues and classes have in common, and the options of its
+   kind. */
 static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
-                      const nn_queue *(*find)(const char *)) {
+                      const nn_queue *kinds) {
   lua_State *L = codec->L;
   const struct tcmsg *head = nlmsg_data(msg);
   static const struct nla_policy policy[TCA_MAX + 1] = {
@@ -290,7 +295,7 @@ static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
   } else if (head->tcm_parent != TC_H_UNSPEC) {
     set_handle(L, "parent", head->tcm_parent);
   }
-  const nn_queue *queue = find(nla_get_string(attrs[TCA_KIND]));
+  const nn_queue *queue = nn_queue_kind(kinds, nla_get_string(attrs[TCA_KIND]));
   if (queue != NULL && attrs[TCA_OPTIONS] != NULL)
     push_options(L, queue, attrs[TCA_OPTIONS]);
   if (attrs[TCA_STATS2] != NULL)
@@ -300,7 +305,7 @@ static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
 
 static bool push_qdisc(const nn_codec *codec, const struct nlmsghdr *msg) {
   const struct tcmsg *head = nlmsg_data(msg);
-  if (!push_head(codec, msg, nn_qdisc_kind))
+  if (!push_head(codec, msg, nn_qdisc_kinds))
     return false;
   set_handle(codec->L, "handle", head->tcm_handle);
   return true;
@@ -308,12 +313,123 @@ static bool push_qdisc(const nn_codec *codec, const struct nlmsghdr *msg) {
 
 static bool push_class(const nn_codec *codec, const struct nlmsghdr *msg) {
   const struct tcmsg *head = nlmsg_data(msg);
-  if (!push_head(codec, msg, nn_class_kind))
+  if (!push_head(codec, msg, nn_class_kinds))
     return false;
   set_handle(codec->L, "classid", head->tcm_handle);
   if (head->tcm_info != 0)
     set_handle(codec->L, "leaf", head->tcm_info);
   return true;
+}
+
+/* What a handle in a filter is in rows. */
+static nn_spelling spell_handle(const nn_codec *codec, const char *key) {
+  lua_State *L = codec->L;
+  uint32_t handle;
+  if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
+    lua_pushboolean(L, false);
+    return NN_SPELT;
+  }
+  if (lua_type(L, -1) != LUA_TSTRING)
+    wrong_type(L, codec->what, key, "string");
+  const char *text = get_text(L);
+  if (text == NULL || !nn_parse_handle(text, &handle)) {
+    refuse(L, codec->what, key, EINVAL);
+    return NN_REFUSED;
+  }
+  push_handle(L, handle);
+  return NN_SPELT;
+}
+
+/* The same for an option. */
+static nn_spelling spell_option(const nn_codec *codec,
+                                const nn_option *option) {
+  double value;
+  if (!get_value(codec->L, codec->what, option, &value))
+    return NN_REFUSED;
+  push_value(codec->L, option->unit, nn_unit_round(option->unit, value));
+  return NN_SPELT;
+}
+
+/* The nth option, from 0, called `key` of all kinds; NULL: there are less. The
+   kernel does not tell which distribution a netem has. */
+static const nn_option *find_option(const nn_queue *kinds, const char *key,
+                                    int nth) {
+  for (; kinds->kind != NULL; kinds++)
+    for (const nn_option *option = kinds->options; option->name != NULL;
+         option++)
+      if (option->unit != NN_DISTRIBUTION && strcmp(option->name, key) == 0 &&
+          nth-- == 0)
+        return option;
+  return NULL;
+}
+
+static void add_names(lua_State *L, const nn_queue *kinds,
+                      const char *const *handles) {
+  for (; *handles != NULL; handles++) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, *handles);
+  }
+  for (; kinds->kind != NULL; kinds++)
+    for (const nn_option *option = kinds->options; option->name != NULL;
+         option++)
+      if (option->unit != NN_DISTRIBUTION) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, option->name);
+      }
+}
+
+/* `handles` are the names of the fields that are some, and end with NULL. */
+static nn_spelling spell_queue(const nn_codec *codec, const nn_queue *kinds,
+                               const char *const *handles, const char *key,
+                               int nth) {
+  static const nn_field fields[] = {{"link", 0, NN_LINK, NN_STATE, NULL},
+                                    {"kind", 0, NN_TEXT, NN_STATE, NULL},
+                                    {"root", 0, NN_BOOL, NN_STATE, NULL},
+                                    {.name = NULL}};
+  static const nn_field *const lists[] = {fields, NULL};
+  int skip = nth;
+  if (key == NULL) {
+    add_names(codec->L, kinds, handles);
+    return nn_fields_spell(codec, lists, key, nth);
+  }
+  const nn_field *field = nn_fields_find(lists, key, &skip);
+  if (field != NULL)
+    return nn_field_spell(codec, field);
+  for (; nth == 0 && *handles != NULL; handles++)
+    if (strcmp(*handles, key) == 0)
+      return spell_handle(codec, key);
+  const nn_option *option = find_option(kinds, key, nth);
+  return option != NULL ? spell_option(codec, option) : NN_UNKNOWN;
+}
+
+static nn_spelling spell_qdisc(const nn_codec *codec, const char *key,
+                               int nth) {
+  static const char *const handles[] = {"handle", "parent", NULL};
+  return spell_queue(codec, nn_qdisc_kinds, handles, key, nth);
+}
+
+static nn_spelling spell_class(const nn_codec *codec, const char *key,
+                               int nth) {
+  static const char *const handles[] = {"classid", "parent", "leaf", NULL};
+  return spell_queue(codec, nn_class_kinds, handles, key, nth);
+}
+
+/* Pushes the filter at `filter`, in which `parent = "root"` is `root = true` of
+   rows; false after a triple. */
+static bool push_filter(const nn_codec *codec, int filter, nn_speller *spell) {
+  static const char *const none[] = {NULL};
+  lua_State *L = codec->L;
+  nn_filter_copy(L, filter, none);
+  const int copy = lua_gettop(L);
+  if (lua_getfield(L, copy, "parent") == LUA_TSTRING &&
+      strcasecmp(lua_tostring(L, -1), "root") == 0) {
+    lua_pushnil(L);
+    lua_setfield(L, copy, "parent");
+    lua_pushboolean(L, true);
+    lua_setfield(L, copy, "root");
+  }
+  lua_settop(L, copy);
+  return nn_filter_push(codec, copy, spell);
 }
 
 /***
@@ -341,9 +457,13 @@ static int qdisc_list(lua_State *L) {
   nn_ns *ns = nn_codec_open(L, "qdiscs", &codec);
   if (ns == NULL)
     return 3;
+  if (!push_filter(&codec, 2, spell_qdisc)) {
+    nn_ns_done(ns);
+    return 3;
+  }
   struct nl_msg *msg = nn_msg_push(L, RTM_GETQDISC, NLM_F_DUMP);
   nlmsg_append(msg, (void *)&head, sizeof head, NLMSG_ALIGNTO);
-  return nn_dump(&codec, ns, msg, push_qdisc, 2);
+  return nn_dump(&codec, ns, msg, push_qdisc, 4);
 }
 
 /* The link that the second argument names; false after nil, message, errno,
@@ -355,7 +475,7 @@ static bool get_link(const nn_codec *codec, nn_ns *ns, struct tcmsg *head) {
   int err = errno;
   nn_ns_done(ns);
   nn_fail(codec->L, err, "%s %s: %s", codec->what, nn_ns_label(codec->L, 1),
-          lua_tostring(codec->L, 2));
+          luaL_tolstring(codec->L, 2, NULL));
   return false;
 }
 
@@ -366,11 +486,17 @@ static int class_list(lua_State *L) {
   lua_settop(L, 3);
   nn_arg_link(L, 2, "classes");
   nn_ns *ns = nn_codec_open(L, "classes", &codec);
-  if (ns == NULL || !get_link(&codec, ns, &head))
+  if (ns == NULL)
+    return 3;
+  if (!push_filter(&codec, 3, spell_class)) {
+    nn_ns_done(ns);
+    return 3;
+  }
+  if (!get_link(&codec, ns, &head))
     return 3;
   struct nl_msg *msg = nn_msg_push(L, RTM_GETTCLASS, NLM_F_DUMP);
   nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
-  return nn_dump(&codec, ns, msg, push_class, 3);
+  return nn_dump(&codec, ns, msg, push_class, 5);
 }
 
 /* --- writing ------------------------------------------------------------- */
@@ -425,7 +551,8 @@ static int make(lua_State *L, const char *what, int type, int flags) {
   nn_arg_link(L, 2, what);
   nn_arg_table(L, 3, what, is_class ? "class" : "qdisc");
   const char *kind = get_kind(L, what, 3);
-  const nn_queue *queue = is_class ? nn_class_kind(kind) : nn_qdisc_kind(kind);
+  const nn_queue *queue =
+      nn_queue_kind(is_class ? nn_class_kinds : nn_qdisc_kinds, kind);
   if (queue == NULL) /* then the kernel is not asked for it either */
     return nn_fail(L, EOPNOTSUPP, "%s: kind \"%s\"", what, kind);
   check_names(L, what, 3, queue, others);

@@ -42,7 +42,11 @@ typedef struct nn_queue {
   void (*read)(const struct nlattr *options, double *values);
 } nn_queue;
 
-const nn_queue *nn_qdisc_kind(const char *kind); /* NULL: unknown */
-const nn_queue *nn_class_kind(const char *kind);
+/* They end with one without a kind. */
+extern const nn_queue nn_qdisc_kinds[], nn_class_kinds[];
+const nn_queue *nn_queue_kind(const nn_queue *kinds,
+                              const char *kind); /* NULL: unknown */
+/* The value that is read where this one was written. */
+double nn_unit_round(nn_unit unit, double value);
 
 #endif

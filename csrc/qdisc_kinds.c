@@ -459,26 +459,33 @@ static const char *no_problem(const double *values) {
   return NULL;
 }
 
-static const nn_queue *find(const nn_queue *kinds, const char *kind) {
+const nn_queue nn_qdisc_kinds[] = {
+    {"fq_codel", fq_codel_options, no_problem, fq_codel_write, fq_codel_read},
+    {"htb", htb_options, no_problem, htb_write, htb_read},
+    {"ingress", no_options, no_problem, write_nothing, read_nothing},
+    {"netem", netem_options, netem_problem, netem_write, netem_read},
+    {"tbf", tbf_options, tbf_problem, tbf_write, tbf_read},
+    {.kind = NULL}};
+
+const nn_queue nn_class_kinds[] = {
+    {"htb", htb_class_options, no_problem, htb_class_write, htb_class_read},
+    {.kind = NULL}};
+
+const nn_queue *nn_queue_kind(const nn_queue *kinds, const char *kind) {
   while (kinds->kind != NULL && strcmp(kinds->kind, kind) != 0)
     kinds++;
   return kinds->kind != NULL ? kinds : NULL;
 }
 
-const nn_queue *nn_qdisc_kind(const char *kind) {
-  static const nn_queue kinds[] = {
-      {"fq_codel", fq_codel_options, no_problem, fq_codel_write, fq_codel_read},
-      {"htb", htb_options, no_problem, htb_write, htb_read},
-      {"ingress", no_options, no_problem, write_nothing, read_nothing},
-      {"netem", netem_options, netem_problem, netem_write, netem_read},
-      {"tbf", tbf_options, tbf_problem, tbf_write, tbf_read},
-      {.kind = NULL}};
-  return find(kinds, kind);
-}
-
-const nn_queue *nn_class_kind(const char *kind) {
-  static const nn_queue kinds[] = {
-      {"htb", htb_class_options, no_problem, htb_class_write, htb_class_read},
-      {.kind = NULL}};
-  return find(kinds, kind);
+double nn_unit_round(nn_unit unit, double value) {
+  switch (unit) {
+  case NN_SECONDS:
+  case NN_FRACTIONS:
+    return rounded(value * 1e9) / 1e9;
+  case NN_BITS:
+  case NN_SOME_BITS:
+    return 8.0 * (double)to_rate(value);
+  default:
+    return value;
+  }
 }

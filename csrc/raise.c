@@ -70,6 +70,11 @@ int nn_raise(lua_State *L, const char *text, ...) {
   return raise_top(L);
 }
 
+int nn_raise_again(lua_State *L) {
+  close_temporary(L);
+  return lua_error(L);
+}
+
 int nn_raise_arg(lua_State *L, const char *what, const char *name,
                  const char *problem) {
   return nn_raise(L, "bad argument '%s' to '%s' (%s)", name, what, problem);

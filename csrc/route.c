@@ -264,17 +264,22 @@ static bool get_family(const nn_codec *codec, int table, int *family) {
 
 /* --- listing ------------------------------------------------------------- */
 
-/* Pushes a copy of the filter at 2, without what the kernel selects by. */
-static void push_filter(lua_State *L) {
-  lua_newtable(L);
-  lua_pushnil(L);
-  while (lua_next(L, 2) != 0) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -4);
-  }
-  lua_pushnil(L);
-  lua_setfield(L, -2, "table");
+/* What rows have besides. */
+static const nn_field row_fields[] = {
+    {"to", 0, NN_PREFIX, NN_STATE, "default"},
+    {"via", 0, NN_IP, NN_STATE, NULL},
+    {"src", 0, NN_IP, NN_STATE, NULL},
+    {"family", 0, NN_NAME8, NN_STATE, nn_families},
+    {"onlink", 0, NN_BOOL, NN_STATE, NULL},
+    {"dead", 0, NN_BOOL, NN_STATE, NULL},
+    {"linkdown", 0, NN_BOOL, NN_STATE, NULL},
+    END};
+
+static nn_spelling spell_route(const nn_codec *codec, const char *key,
+                               int nth) {
+  static const nn_field *const lists[] = {head_fields, route_fields,
+                                          metric_fields, row_fields, NULL};
+  return nn_fields_spell(codec, lists, key, nth);
 }
 
 /***
@@ -297,26 +302,29 @@ these flags
 static int route_list(lua_State *L) {
   static const nn_field selector[] = {
       {"table", RTA_TABLE, NN_NAME32, NN_SETTING, selectable_tables}, END};
+  static const char *const prefixes[] = {"to", "src", NULL};
   struct rtmsg head = {.rtm_family = AF_UNSPEC};
   nn_codec codec;
-  int family;
   lua_settop(L, 2);
   nn_opt_table(L, 2, "routes", "filter");
   nn_ns *ns = nn_codec_open(L, "routes", &codec);
   if (ns == NULL)
     return 3;
-  nn_fields_check(&codec, 2, known, unlisted);
-  if (!has(L, 2, "table"))
+  nn_filter_copy(L, 2, prefixes);
+  if (!has(L, 3, "table"))
     head.rtm_table = RT_TABLE_MAIN;
   struct nl_msg *msg = nn_msg_push(L, RTM_GETROUTE, NLM_F_DUMP);
   /* of all families: of one, the kernel complains of a table that it lacks */
   nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
-  if (!get_family(&codec, 2, &family) ||
-      !nn_fields_write(&codec, selector, 2, msg)) {
+  bool ok = nn_fields_write(&codec, selector, 3, msg);
+  if (ok) { /* the kernel has selected by it */
+    lua_pushnil(L);
+    lua_setfield(L, 3, "table");
+  }
+  if (!ok || !nn_filter_push(&codec, 3, spell_route)) {
     nn_ns_done(ns);
     return 3;
   }
-  push_filter(L);
   return nn_dump(&codec, ns, msg, nn_push_route, lua_gettop(L));
 }
 

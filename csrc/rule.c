@@ -160,6 +160,60 @@ static bool push_rule(const nn_codec *codec, const struct nlmsghdr *msg) {
    holds, some 250, one may be missing or there twice if rules come and go
    meanwhile. */
 
+/* What rows have besides. */
+static const nn_field row_fields[] = {
+    {"from", 0, NN_PREFIX, NN_STATE, "all"},
+    {"to", 0, NN_PREFIX, NN_STATE, "all"},
+    {"invert", 0, NN_BOOL, NN_STATE, NULL},
+    {"unresolved", 0, NN_BOOL, NN_STATE, NULL},
+    {"iif_detached", 0, NN_BOOL, NN_STATE, NULL},
+    {"oif_detached", 0, NN_BOOL, NN_STATE, NULL},
+    {.name = NULL}};
+
+static nn_spelling spell_rule(const nn_codec *codec, const char *key, int nth) {
+  static const nn_field *const lists[] = {
+      fields, l3mdev_field, head_fields, tos_field, row_fields, NULL};
+  const nn_spelling spelling =
+      nn_fields_spell(codec, lists, key, nth);
+  if (spelling == NN_SPELT && strcmp(key, "fwmask") == 0 &&
+      lua_tonumber(codec->L, -1) == UINT32_MAX)
+    lua_pushboolean(codec->L, false); /* rows have no mask of all bits */
+  return spelling;
+}
+
+/* The number that is all of `text` up to `end`, as C has them. */
+static bool parse_mark(const char *text, const char *end, uint32_t *value) {
+  char *stop;
+  if (strchr("0123456789", text[0]) == NULL || text == end)
+    return false;
+  errno = 0;
+  const unsigned long long number = strtoull(text, &stop, 0);
+  *value = (uint32_t)number;
+  return errno == 0 && number <= UINT32_MAX && stop == end;
+}
+
+/* Takes the text "1/0xff" in the filter on top apart. */
+static bool split_mark(const nn_codec *codec) {
+  lua_State *L = codec->L;
+  const int filter = lua_gettop(L);
+  uint32_t mark, mask = UINT32_MAX;
+  size_t len;
+  if (lua_getfield(L, filter, "fwmark") == LUA_TSTRING) {
+    const char *text = lua_tolstring(L, -1, &len), *slash = strchr(text, '/');
+    if (!parse_mark(text, slash != NULL ? slash : text + len, &mark) ||
+        (slash != NULL && !parse_mark(slash + 1, text + len, &mask)))
+      return nn_refuse(codec, EINVAL, "fwmark", text);
+    lua_pushinteger(L, mark);
+    lua_setfield(L, filter, "fwmark");
+    if (slash != NULL) {
+      lua_pushinteger(L, mask);
+      lua_setfield(L, filter, "fwmask");
+    }
+  }
+  lua_settop(L, filter);
+  return true;
+}
+
 /***
 The policy rules of a namespace: `ip -n NAME rule` and `ip -6 -n NAME rule`.
 @function rules
@@ -182,6 +236,7 @@ target that is not there
 @treturn[2] integer errno
 */
 static int rule_list(lua_State *L) {
+  static const char *const prefixes[] = {"from", "to", NULL};
   struct fib_rule_hdr head = {.family = AF_UNSPEC};
   nn_codec codec;
   lua_settop(L, 2);
@@ -190,11 +245,14 @@ static int rule_list(lua_State *L) {
   nn_ns *ns = nn_codec_open(L, "rules", &codec);
   if (ns == NULL)
     return 3;
-  if (!lua_isnil(L, 2))
-    check(&codec, 2);
+  nn_filter_copy(L, 2, prefixes);
+  if (!split_mark(&codec) || !nn_filter_push(&codec, 3, spell_rule)) {
+    nn_ns_done(ns);
+    return 3;
+  }
   struct nl_msg *msg = nn_msg_push(L, RTM_GETRULE, NLM_F_DUMP);
   nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
-  return nn_dump(&codec, ns, msg, push_rule, 2);
+  return nn_dump(&codec, ns, msg, push_rule, 4);
 }
 
 /* --- writing ------------------------------------------------------------- */
@@ -222,17 +280,6 @@ static bool put_prefix(const nn_codec *codec, const char *name, int type,
   head->family = (uint8_t)prefix.family;
   *len = (uint8_t)prefix.len;
   return prefix.len == 0 || nla_put(msg, type, prefix.size, prefix.bytes) == 0;
-}
-
-/* The number that is all of `text` up to `end`, as C has them. */
-static bool parse_mark(const char *text, const char *end, uint32_t *value) {
-  char *stop;
-  if (strchr("0123456789", text[0]) == NULL || text == end)
-    return false;
-  errno = 0;
-  const unsigned long long number = strtoull(text, &stop, 0);
-  *value = (uint32_t)number;
-  return errno == 0 && number <= UINT32_MAX && stop == end;
 }
 
 /* `fwmark`: an integer, or text with a mask behind a slash. */

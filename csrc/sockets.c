@@ -133,36 +133,53 @@ static const nn_field request_fields[] = {
      NULL},
     END};
 
-static const nn_field *const known[] = {request_fields, NULL};
-static const char *const others[] = {
-    "protocol",    "family",     "address",    "peer_address",
-    "link",        "recv_queue", "send_queue", "cookie",
-    "uid",         "inode",      "timer",      "expires",
-    "retransmits", "v6only",     "congestion", NULL};
+static const nn_name protocols[] = {{"tcp", IPPROTO_TCP},
+                                    {"udp", IPPROTO_UDP},
+                                    {"raw", IPPROTO_RAW},
+                                    {NULL, 0}};
 
-/* Puts what the filter at 2 says into the request; false after a triple. */
+/* What tables of sockets have besides. */
+static const nn_field row_fields[] = {
+    {"protocol", 0, NN_NAME8, NN_STATE, protocols},
+    {"address", 0, NN_IP, NN_STATE, NULL},
+    {"peer_address", 0, NN_IP, NN_STATE, NULL},
+    {"cookie", 0, NN_U64, NN_STATE, NULL},
+    {"expires", 0, NN_NUMBER, NN_STATE, NULL},
+    END};
+
+static nn_spelling spell_socket(const nn_codec *codec, const char *key,
+                                int nth) {
+  static const nn_field *const lists[] = {request_fields, head_fields,
+                                          owner_fields,   timer_fields,
+                                          fields,         row_fields,
+                                          NULL};
+  return nth > 0 ? NN_UNKNOWN : nn_fields_spell(codec, lists, key, nth);
+}
+
+/* Puts what the filter at 2 says into the request, and pushes the filter as
+   rows have it; false after a triple. */
 static bool put_filter(const nn_codec *codec, struct nl_msg *msg,
                        request *asked) {
-  nn_fields_check(codec, 2, known, others);
-  if (!nn_head_write(codec, request_fields, 2, msg, asked))
+  if (!lua_isnil(codec->L, 2) &&
+      !nn_head_write(codec, request_fields, 2, msg, asked))
     return false;
   if (asked->state != 0)
     asked->head.idiag_states = 1U << asked->state % 32;
-  return true;
+  return nn_filter_push(codec, 2, spell_socket);
 }
 
 /* core.sockets(NS, filter, protocol, family): those of one protocol and one
    family; the filter is as for the function in Lua, of which the protocol and
    the family are not looked at. */
 static int sockets_list(lua_State *L) {
-  static const char *const protocols[] = {"tcp", "udp", "raw", NULL};
-  static const uint8_t numbers[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_RAW};
+  static const char *const words[] = {"tcp", "udp", "raw", NULL};
   static nn_push *const pushes[] = {push_tcp, push_udp, push_raw};
   static const char *const families[] = {"inet", "inet6", NULL};
-  const int protocol = luaL_checkoption(L, 3, NULL, protocols);
+  const int protocol = luaL_checkoption(L, 3, NULL, words);
   const int family = luaL_checkoption(L, 4, NULL, families);
   request asked = {.head = {.sdiag_family = family == 0 ? AF_INET : AF_INET6,
-                            .sdiag_protocol = numbers[protocol],
+                            .sdiag_protocol =
+                                (uint8_t)protocols[protocol].value,
                             .idiag_ext = 1 << (INET_DIAG_CONG - 1),
                             .idiag_states = ALL_STATES}};
   nn_codec codec;
@@ -171,19 +188,19 @@ static int sockets_list(lua_State *L) {
   if (ns == NULL)
     return 3;
   struct nl_msg *msg = nn_msg_push(L, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
-  if (!lua_isnil(L, 2) && !put_filter(&codec, msg, &asked)) {
+  if (!put_filter(&codec, msg, &asked)) {
     nn_ns_done(ns);
     return 3;
   }
   nlmsg_append(msg, &asked.head, sizeof asked.head, NLMSG_ALIGNTO);
-  int err = nn_dump_list(&codec, msg, pushes[protocol], 2, &ack);
+  int err = nn_dump_list(&codec, msg, pushes[protocol], lua_gettop(L), &ack);
   nn_ns_done(ns);
   if (err == 0)
     return 1;
   if (err == ENOENT) /* a kernel that has no such dump */
     ack.err = EOPNOTSUPP;
   return nn_rtnl_fail(L, &ack, "sockets %s: %s", nn_ns_label(L, 1),
-                      protocols[protocol]);
+                      words[protocol]);
 }
 
 void nn_open_sockets(lua_State *L) {

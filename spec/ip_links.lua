@@ -38,9 +38,13 @@ local hex = {
   group_fwd_mask = true, id = true, no = true, erspan_hwid = true,
 }
 
+-- Words that ip prints in capitals.
+local words = { operstate = true, linkmode = true, mii_status = true }
+
 local function copy(from, to, names)
   for key, value in pairs(from) do
     if hex[key] then value = tonumber(value) end
+    if words[key] then value = value:lower() end
     if not unread[key] then to[names[key] or key] = value end
   end
   return to
@@ -82,6 +86,7 @@ local function translate(link, index_of)
   end
   if info.info_slave_data then
     result.port = copy(info.info_slave_data, {}, {})
+    if result.port.state then result.port.state = result.port.state:lower() end
   end
   return result
 end

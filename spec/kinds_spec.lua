@@ -356,7 +356,7 @@ describe("links of every kind", function()
       ["bad argument 'encap'.*table"] = { kind = "gre", encap = 5 },
       ["bad argument 'arp_ip_target'.*table"] = { kind = "bond",
         arp_ip_target = V4 },
-      ["bad argument 'icsum'.*boolean"] = { kind = "gre", icsum = 1 },
+      ["bad argument 'icsum'.*boolean"] = { kind = "gre", icsum = 2 },
       ["bad argument 'ingress_qos'.*table"] = { kind = "vlan",
         ingress_qos = { 5 } },
       ["unknown key 'id'"] = { kind = "ipip", id = 1 },
@@ -383,8 +383,8 @@ describe("links of every kind", function()
     end
     assert(ns:link_set("low", { port = { queue_id = 2 } }))
     assert.equal(2, theirs.one(ns, "low").port.queue_id)
-    assert.equal("ACTIVE", ns:link "low".port.state)
-    assert.equal("BACKUP", ns:link "low2".port.state)
+    assert.equal("active", ns:link "low".port.state)
+    assert.equal("backup", ns:link "low2".port.state)
     agree(ns)
     assert(ns:link_set("low", { master = false }))
     assert.is_nil(ns:link "low".port)

@@ -129,7 +129,7 @@ links_of("links made by ip", function()
       return table.concat(list, " ")
     end
     assert.equal(#a:links(), #a:links {})
-    assert.equal("v0 v1", found { kind = "veth", operstate = "DOWN" })
+    assert.equal("v0 v1", found { kind = "veth", operstate = "down" })
     assert.equal("v0 v1", found { kind = "veth" })
     assert.equal("i0", found { up = true })
     assert.equal("", found { kind = "veth", up = true })
@@ -467,7 +467,7 @@ links_of("link_add", function()
     raises("bad argument 'kind' to 'link_add' %(string expected, got nil%)",
       a.link_add, a, { name = "x" })
     raised("bad argument 'up' to 'link_add' %(boolean expected, got number%)",
-      { up = 1 })
+      { up = 2 })
     raised("bad argument 'mtu' to 'link_add' %(integer expected, got string%)",
       { mtu = "1400" })
     raised("bad argument 'address' to 'link_add' %(string expected, got numb",
@@ -601,7 +601,7 @@ links_of("link_set", function()
     raises("unknown key 'colour' in 'link_set'", a.link_set, a, "v0",
       { port = { colour = 1 } })
     raises("bad argument 'isolated' to 'link_set' %(boolean expected",
-      a.link_set, a, "v0", { port = { isolated = 1 } })
+      a.link_set, a, "v0", { port = { isolated = 2 } })
     raises("bad argument 'port' to 'link_set' %(table expected", a.link_set,
       a, "v0", { port = 5 })
     fails(ERANGE, 'priority "65536"',

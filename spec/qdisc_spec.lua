@@ -395,7 +395,7 @@ describe("qdisc_add", function()
       "unknown key 'speed' in 'qdisc_add'")
     bad({ kind = "netem", limit = "12" },
       "bad argument 'limit' to 'qdisc_add' (integer expected, got string)")
-    bad({ kind = "fq_codel", ecn = 1 },
+    bad({ kind = "fq_codel", ecn = 2 },
       "bad argument 'ecn' to 'qdisc_add' (boolean expected, got number)")
     bad({ kind = "htb", default = 10 },
       "bad argument 'default' to 'qdisc_add' (string expected, got number)")

@@ -24,7 +24,7 @@ local function lab()
   end
   -- the kernel adds the last routes when it has noticed the carrier
   t.eventually(function()
-    return #assert(ns:links { operstate = "UP" }) == 2
+    return #assert(ns:links { operstate = "up" }) == 2
       and #assert(ns:routes { table = "local", type = "multicast" }) == 2
       and #assert(ns:routes { table = "all", linkdown = true }) == 0
   end)
@@ -533,7 +533,7 @@ describe("route_add and route_delete", function()
       raises("bad argument 'metric' .*integer expected, got string",
         { to = "default", link = "va", metric = "5" })
       raises("bad argument 'onlink' .*boolean expected",
-        { to = "default", link = "va", onlink = 1 })
+        { to = "default", link = "va", onlink = 2 })
       raises("bad argument 'nexthops' .*table expected, got string",
         { to = "default", nexthops = "192.0.1.2" })
       raises("bad argument 'nexthops' .*element 2: table expected, got string",

@@ -210,7 +210,7 @@ describe("a host without privileges and files", function()
       print(#ns:links(), ns:link "v0".kind, ns:addrs { link = "v0",
         family = "inet" }[1]["local"], ns:routes { to = "10.9.0.0/16" }[1].via,
         ns:route_get "10.9.9.9".via, ns:neighs { link = "v0",
-        state = "PERMANENT" }[1].lladdr, ns:rules { priority = 5 }[1].table,
+        state = "permanent" }[1].lladdr, ns:rules { priority = 5 }[1].table,
         ns:qdiscs { link = "v0" }[1].kind, ns:classes()[1].classid)
       print(monitor:read(0).action)
       print(#ns:sockets { protocol = "tcp" }, ns:sockets { state = "listen" }[1]

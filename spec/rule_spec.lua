@@ -481,7 +481,7 @@ describe("rules", function()
       from = 10, to = true, fwmark = {}, fwmask = "1", priority = "5",
       table = true, action = {}, family = false, iif = 1, oif = {},
       tos = "16", ipproto = true, sport = {}, dport = true, uidrange = true,
-      invert = 1, l3mdev = "yes", suppress_prefixlength = "0", target = "9",
+      invert = 2, l3mdev = "yes", suppress_prefixlength = "0", target = "9",
       suppress_ifgroup = {}, protocol = {},
     } do
       for _, call in ipairs { "rule_add", "rule_delete" } do

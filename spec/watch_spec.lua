@@ -13,7 +13,7 @@ local function new_ns()
   t.must("ip -n %s link add a0 type veth peer name a1", name)
   t.must("ip -n %s link set a0 up", name)
   t.eventually(function() -- the kernel looks at the carrier a little later
-    return ns:link "a0".operstate == "LOWERLAYERDOWN"
+    return ns:link "a0".operstate == "lowerlayerdown"
   end)
   return ns, name
 end
@@ -206,7 +206,7 @@ describe("wait_link", function()
       "bad argument 'name' to 'wait_link'")
     assert.error_matches(function() ns:wait_link("a0", { carrier = true }) end,
       "unknown key 'carrier' in 'wait_link'")
-    assert.error_matches(function() ns:wait_link("a0", { up = 1 }) end,
+    assert.error_matches(function() ns:wait_link("a0", { up = 2 }) end,
       "bad argument 'up' to 'wait_link'")
     assert.error_matches(function() netns.wait_link(nil, "a0") end,
       "bad argument 'NS' to 'wait_link'")

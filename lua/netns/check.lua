@@ -190,6 +190,9 @@ local kinds = {
     return type(value) == "string" or type(value) == "function"
   end },
   seconds = { "seconds", is_seconds },
+  link = { "name or index", function(value)
+    return type(value) == "string" or is_integer(value, 1)
+  end },
   id = { "id", function(value) return is_integer(value, 0) end },
   ["ip family"] = { "\"inet\" or \"inet6\"", function(value)
     return value == "inet" or value == "inet6"
@@ -237,6 +240,9 @@ function check.options(what, opts, known)
   for key, value in next, opts do
     local kind = known[key]
     local special = kinds[kind]
+    if kind == "boolean" and (value == 0 or value == 1) then
+      value = value == 1
+    end
     local is = special and special[2](value) or type(value) == kind
     if not is then
       check.expected(what, key, special and special[1] or kind, value)

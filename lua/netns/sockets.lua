@@ -29,7 +29,7 @@ end
 local function choose(all, one)
   if one == nil then return all end
   for _, each in ipairs(all) do
-    if each == one then return { one } end
+    if each == one:lower() then return { each } end
   end
 end
 

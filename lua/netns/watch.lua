@@ -136,8 +136,8 @@ end
 -- @param NS
 -- @tparam string address with the length of its prefix, or without if any will
 -- do
--- @tparam[opt] table opts `link`, the name of the one that is to have it, else
--- any; `timeout`: seconds, without it for ever
+-- @tparam[opt] table opts `link`, the name or the index of the one that is to
+-- have it, else any; `timeout`: seconds, without it for ever
 -- @treturn[1] table the address, as from @{netns.addrs}
 -- @return[2] nil
 -- @treturn[2] string message which says what it still lacks
@@ -147,7 +147,7 @@ function watch.wait_addr(NS, address, opts)
   check.namespace("wait_addr", NS)
   check.string("wait_addr", "address", address)
   local wait = check.options("wait_addr", opts,
-    { link = "string", timeout = "seconds" })
+    { link = "link", timeout = "seconds" })
   local bytes, prefixlen, errno = core.ip_bytes(address)
   if not bytes then return nil, "wait_addr: " .. prefixlen, errno end
   wait.what, wait.subject, wait.events = "wait_addr", address, "addr"
