@@ -190,6 +190,6 @@ describe("a filter", function()
     local index = ns:link "v1".index
     assert(ns:wait_addr("FD00:0::1/64", { link = index, timeout = 5 }))
     assert.error_matches(function() ns:wait_link("v0", { up = "yes" }) end,
-      "bad option 'up'")
+      "bad argument 'up'")
   end)
 end)
