@@ -106,6 +106,51 @@ describe("the sum of the specs", function()
     assert.equal(block, (sum(block .. "\nstatus 1 a_spec.lua\n")))
   end)
 
+  it("takes a failure that did not come again for unsteady", function()
+    local function again(first, second)
+      local path = log(first)
+      t.write(path .. ".again", second)
+      return t.sh("spec/sum %s", path)
+    end
+
+    local first = "skipped: no ip\nfailed: a_spec.lua\nfailed: b_spec.lua\n"
+      .. "30 passed, 3 failed, 2 skipped\nstatus 1 test\n"
+    local output, code = again(first,
+      "9 passed, 0 failed, 0 skipped\nstatus 0 a_spec.lua b_spec.lua\n")
+    assert.equal("skipped: no ip\nunsteady: a_spec.lua\n"
+      .. "unsteady: b_spec.lua\n33 passed, 0 failed, 2 skipped", output)
+    assert.equal(0, code)
+    output, code = again(first, "failed: b_spec.lua\n8 passed, 1 failed, "
+      .. "0 skipped\nstatus 1 a_spec.lua b_spec.lua\n")
+    assert.equal("skipped: no ip\nunsteady: a_spec.lua\nfailed: b_spec.lua\n"
+      .. "32 passed, 1 failed, 2 skipped", output)
+    assert.equal(1, code)
+    output, code = again(first, -- worse than before
+      "failed: a_spec.lua\nfailed: b_spec.lua\n1 passed, 8 failed, "
+      .. "0 skipped\nstatus 1 a_spec.lua b_spec.lua\n")
+    assert.equal("skipped: no ip\nfailed: a_spec.lua\nfailed: b_spec.lua\n"
+      .. "30 passed, 8 failed, 2 skipped", output)
+    assert.equal(1, code)
+    for _, second in ipairs { -- not a run, or a run that is no proof
+      "", "0 passed, 0 failed, 0 skipped\nstatus 0 a_spec.lua b_spec.lua\n",
+      "9 passed, 0 failed, 0 skipped\n",
+      "9 passed, 0 failed, 0 skipped\nstatus 139 a_spec.lua b_spec.lua\n",
+    } do
+      output, code = again(first, second)
+      assert.matches("\nfailed: .* failed, 2 skipped$", output)
+      assert.is_nil(output:find " 0 failed")
+      assert.equal(1, code)
+    end
+    -- another run changes nothing where nothing failed
+    output, code = again("3 passed, 0 failed, 0 skipped\nstatus 0 test\n",
+      "0 passed, 1 failed, 0 skipped\nstatus 1 a_spec.lua\n")
+    assert.equal("3 passed, 0 failed, 0 skipped", output)
+    assert.equal(0, code)
+    -- and unsteady files are named in sums of sums
+    assert.equal("unsteady: a_spec.lua\n3 passed, 0 failed, 0 skipped", (sum(
+      "unsteady: a_spec.lua\n3 passed, 0 failed, 0 skipped\nstatus 0\n")))
+  end)
+
   it("comes from busted: passed, failed, errors, skipped", function()
     local last, code, output = report [[
       describe("some", function()
