@@ -9,6 +9,8 @@
 #   make test-all        the same with Lua 5.4, 5.3, 5.2, 5.1 and LuaJIT
 #   make test-vm         the same on another kernel, in a machine that qemu
 #                        emulates; KERNEL=6.1
+#   make test-fresh      make deps, run and test on a new machine, a minimal
+#                        Debian; RELEASE=bookworm
 #   make lint            luacheck, cppcheck, clang-tidy, luarocks lint
 #   make asan            the specs under the address and undefined sanitizers
 #   make threads         eight threads for SECONDS=30
@@ -28,6 +30,7 @@ LUA     ?= 5.4
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 KERNEL  ?= 6.1
+RELEASE ?= bookworm
 JOBS    ?= 2
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -121,6 +124,10 @@ test-vm:
 	@$(MAKE) --no-print-directory all $(BUILD)/host
 	@echo spec/vm $(KERNEL) $(isolated) $(lua) $(busted) $(SPEC) | spec/suite
 
+test-fresh:
+	@$(deps) GROUPS=fresh
+	@spec/fresh $(RELEASE) $(SPEC)
+
 lint:
 	@$(deps) GROUPS='build lint'
 	luacheck --no-color --quiet . examples/nmap/*.nse
@@ -204,5 +211,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help deps run test test-all test-vm lint asan threads tsan valgrind \
-  fuzz bench doc install clean
+.PHONY: all help deps run test test-all test-vm test-fresh lint asan threads \
+  tsan valgrind fuzz bench doc install clean

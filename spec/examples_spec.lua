@@ -9,7 +9,7 @@ local paths = ("env LUA_PATH=%s LUA_CPATH=%s")
 local function lacks(programs)
   for _, program in ipairs(programs) do
     if select(2, t.sh("%s", program)) ~= 0 then
-      return ("%s fails: .ci/packages examples"):format(program)
+      return ("%s fails (make deps GROUPS=examples)"):format(program)
     end
   end
 end

@@ -12,7 +12,7 @@ local root = t.must "pwd"
 function guests.lacks(...)
   for _, program in ipairs { ... } do
     if select(2, t.sh("command -v %s", program)) ~= 0 then
-      return program .. " is not installed (.ci/packages hosts)"
+      return program .. " is not installed (make deps GROUPS=hosts)"
     end
   end
 end
@@ -33,7 +33,7 @@ local MAKE = "mkdir -p build && flock build "
 function guests.build(lua, file)
   local name = lua == "luajit" and lua or "lua" .. lua
   if select(2, t.sh("pkg-config --exists %s", name)) ~= 0 then
-    return nil, ("no headers of %s (.ci/packages hosts)"):format(name)
+    return nil, ("no headers of %s (make deps GROUPS=hosts)"):format(name)
   end
   t.must(MAKE, lua, ("build/%s/%s"):format(lua, file))
   return ("%s/build/%s"):format(root, lua)

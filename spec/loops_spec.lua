@@ -91,7 +91,8 @@ describe("one descriptor to poll", function()
   for _, loop in ipairs { "cqueues", "luv" } do
     it("is enough for " .. loop, function()
       if select(2, t.sh("%s -e 'require %q'", t.plain_lua, loop)) ~= 0 then
-        return pending(("no %s for this Lua (.ci/packages hosts)"):format(loop))
+        return pending(("no %s for this Lua (make deps GROUPS=hosts)")
+          :format(loop))
       end
       local output, code = t.sh(
         "env LUA_PATH=%s LUA_CPATH=%s timeout 60 %s examples/loops/%s.lua",

@@ -103,7 +103,7 @@ describe("the library runs in", function()
   it_has("a daemon that reaps its children itself, by posix", "lua5.3", "5.3",
     function(env)
       if select(2, t.sh "lua5.3 -e 'require [[posix.signal]]'") ~= 0 then
-        return pending "lua-posix is not installed (.ci/packages hosts)"
+        return pending "lua-posix is not installed (make deps GROUPS=hosts)"
       end
       if t.kernel() < 6.15 then
         return pending "this kernel does not tell the status of what was reaped"
