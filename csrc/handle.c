@@ -376,6 +376,13 @@ static int ns_tostring(lua_State *L) {
   return 1;
 }
 
+/* A handle has no fields to set. */
+static int ns_newindex(lua_State *L) {
+  lua_settop(L, 3);
+  lua_newtable(L);
+  return nn_raise_key(L, "handle", 2, 4);
+}
+
 /* core.extend(handle, name, fields): has the handle look up its methods in
    `fields`, and messages call it by this name if it has none. */
 static int handle_extend(lua_State *L) {
@@ -435,6 +442,7 @@ void nn_open_handle(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", ns_close},
                                   {"__close", ns_close},
                                   {"__eq", ns_eq},
+                                  {"__newindex", ns_newindex},
                                   {"__tostring", ns_tostring},
                                   {NULL, NULL}};
   nn_newtype(L, NN_NS, methods, meta);

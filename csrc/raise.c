@@ -334,15 +334,22 @@ static void note_value(lua_State *L, int set, int depth) {
   }
 }
 
-/* core.own(): the caller, and the functions of the modules netns and netns.*
-   that are loaded, are the library's. Exact sources, not a folder: a program
-   may be stored beside the library, and a host may have the library's files
-   from elsewhere than from a folder. */
+/* core.own(function): its file is one of the library's. core.own(): so are
+   those of the caller and of the functions of the modules netns.* that are
+   loaded. Exact sources, not a folder: a program may be stored beside the
+   library, and a host may have the library's files from elsewhere than from a
+   folder. */
 static int raise_own(lua_State *L) {
   static const char prefix[] = "netns.";
   lua_Debug caller;
-  lua_settop(L, 0);
+  lua_settop(L, 1);
   push_own(L);
+  lua_insert(L, 1);
+  if (lua_isfunction(L, 2)) {
+    note_function(L, 1);
+    return 0;
+  }
+  lua_settop(L, 1);
   if (lua_getstack(L, 1, &caller) != 0 && lua_getinfo(L, "f", &caller) != 0)
     note_function(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

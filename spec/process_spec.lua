@@ -300,8 +300,8 @@ describe("a process #novalgrind", function()
         assert.equal(errno.EINVAL, number)
       end
       assert.equal(errno.ETIMEDOUT, select(3, process:wait(0)))
-      for signal, kind in pairs { [1.5] = "1.5", [1 / 0] = "inf", [{}] = "table",
-        [true] = "boolean" } do
+      for signal, kind in pairs { [1.5] = "1.5", [1 / 0] = "inf",
+        [{}] = "table", [true] = "boolean" } do
         raises(("bad argument 'signal' to 'kill' (name or number expected, "
           .. "got %s)"):format(kind), function() process:kill(signal) end)
       end

@@ -211,4 +211,8 @@ end
 
 all.pids = core.all_pids -- documented where it is made
 
+check.numbers("all.", all, {
+  exec = 2, capture = 2, call = 2, delete = 1, set = 2, pids = 0,
+})
+
 return all

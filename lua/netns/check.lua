@@ -137,17 +137,45 @@ function check.self(what, name, value, class)
   end
 end
 
---- Has each method of a class check the object that it is called with, but for
--- its metamethods.
+--- Raises an error if there are more than `most` arguments; nil is none.
+local function check_number(what, most, ...)
+  for i = most + 1, select("#", ...) do
+    if select(i, ...) ~= nil then
+      raise("too many arguments to '%s' (at most %d expected, got %d)", what,
+        most, select("#", ...))
+    end
+  end
+end
+
+--- Has functions refuse arguments that they do not know.
+-- @param prefix what their public names begin with
+-- @param functions a table from names to functions
+-- @param most a table from some of the names to the number of arguments
+function check.numbers(prefix, functions, most)
+  for name, number in pairs(most) do
+    local fn, what = functions[name], prefix .. name
+    core.own(fn)
+    functions[name] = function(...)
+      if select("#", ...) > number then check_number(what, number, ...) end
+      return fn(...)
+    end
+  end
+end
+
+--- Has each method of a class check the object that it is called with, and the
+-- number of its arguments. Metamethods are left as they are.
 -- @param class whose objects have it as their metatable
 -- @param name what messages call such an object
-function check.methods(class, name)
-  for what, method in pairs(class) do
-    if type(method) == "function" and not what:find "^__" then
-      class[what] = function(self, ...)
-        check.self(what, name, self, class)
-        return method(self, ...)
-      end
+-- @param most a table from the names of the methods to the number of arguments
+-- besides the object
+function check.methods(class, name, most)
+  for what, number in pairs(most) do
+    local method = class[what]
+    core.own(method)
+    class[what] = function(self, ...)
+      check.self(what, name, self, class)
+      if select("#", ...) > number then check_number(what, number, ...) end
+      return method(self, ...)
     end
   end
 end

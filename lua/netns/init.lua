@@ -13,6 +13,7 @@
 -- never becomes equal to another.
 -- @module netns
 
+local check = require "netns.check"
 local core = require "netns.core"
 local ids = require "netns.ids"
 local links = require "netns.links"
@@ -121,6 +122,30 @@ methods.ping = ping.ping
 methods.set = ids.set
 methods.id = ids.id
 methods.list_id = ids.list
+
+-- How many arguments they take; `call` takes any number.
+local NUMBERS = {
+  open = 1, current = 0, new = 0, add = 1, attach = 2, delete = 2, list = 0,
+  names = 1, identify = 1, set = 2, id = 1, list_id = 1, monitor = 1,
+  rootless = 0,
+}
+local NUMBERS_OF_BOTH = { -- functions of the module and methods
+  inode = 1, cookie = 1, pids = 1, socket = 4, sysctl = 3, exec = 3,
+  capture = 3, spawn = 3, links = 2, link = 2, link_add = 2, link_set = 3,
+  link_delete = 2, addrs = 2, addr_add = 4, addr_delete = 4, addr_flush = 2,
+  routes = 2, route_add = 2, route_delete = 2, route_get = 2, neighs = 2,
+  neigh_add = 2, neigh_delete = 2, rules = 2, rule_add = 2, rule_delete = 2,
+  qdiscs = 2, qdisc_add = 3, qdisc_set = 3, qdisc_delete = 3, classes = 2,
+  class_add = 3, class_set = 3, class_delete = 3, sockets = 2,
+  wait_listen = 3, wait_link = 3, wait_addr = 3, monitor_links = 2, ping = 3,
+}
+local NUMBERS_OF_METHODS = {
+  fd = 1, name = 1, names = 1, close = 1, set = 3, id = 2, list_id = 2,
+}
+check.numbers("", netns, NUMBERS)
+check.numbers("", netns, NUMBERS_OF_BOTH)
+check.numbers("", methods, NUMBERS_OF_BOTH)
+check.numbers("", methods, NUMBERS_OF_METHODS)
 
 core.own() -- errors are those of the first line that is not the library's
 

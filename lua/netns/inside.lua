@@ -9,9 +9,10 @@ return function(NS, what, fn)
   if type(NS) == "userdata" then return fn(NS) end
   local ns, message, errno = core.open(NS)
   if not ns then return nil, message:gsub("^open", what, 1), errno end
-  local result
-  result, message, errno = fn(ns)
+  local fine, result
+  fine, result, message, errno = pcall(fn, ns)
   ns:close()
+  if not fine then error(result, 0) end
   if result then return result end
   return nil, message, errno
 end

@@ -302,9 +302,9 @@ function Monitor:close()
   return true
 end
 
-check.methods(Monitor, "monitor")
-
 Monitor.__close = Monitor.close
+
+check.methods(Monitor, "monitor", { read = 1, fd = 0, close = 0 })
 
 Monitor.__call = queue.iterate
 

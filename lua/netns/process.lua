@@ -334,9 +334,11 @@ function Process:close()
   return true
 end
 
-check.methods(Process, "process")
-
 Process.__close = Process.close
+
+check.methods(Process, "process", {
+  fd = 0, wait = 1, kill = 1, log = 0, wait_log = 2, close = 0,
+})
 
 function Process:__tostring()
   local state = "closed"

@@ -51,6 +51,8 @@ function topology.build(description)
   return lab.build(model)
 end
 
+check.numbers("", topology, { plan = 1, build = 1 })
+
 core.own()
 
 return topology

@@ -227,7 +227,10 @@ function Lab:eventually(fn, timeout)
   return eventually(handles, fn, timeout or 5)
 end
 
-check.methods(Lab, "lab")
 Lab.__close = Lab.close
+
+check.methods(Lab, "lab", {
+  close = 0, link = 2, reach = 1, diff = 0, eventually = 2,
+})
 
 return lab

@@ -122,6 +122,6 @@ function Link:set(changes)
   return nil, ("%s: %s"):format(title, failure.message), failure.errno
 end
 
-check.methods(Link, "link")
+check.methods(Link, "link", { set = 1 })
 
 return link

@@ -116,4 +116,6 @@ function Node:ping(target, opts)
   return core.methods.ping(self, address, options)
 end
 
+check.numbers("", Node, { ping = 3 })
+
 return node

@@ -57,6 +57,8 @@ function Plan:build()
   return require "netns.topology".build(self)
 end
 
+check.numbers("", Plan, { dot = 1, mermaid = 1, svg = 1, sh = 1, build = 1 })
+
 --- Reads and completes a description: a model, or nil, message, errno, and an
 -- array of the mistakes.
 -- @local
