@@ -92,6 +92,7 @@ build = {
     ["netns.qdiscs"] = "lua/netns/qdiscs.lua",
     ["netns.queue"] = "lua/netns/queue.lua",
     ["netns.signals"] = "lua/netns/signals.lua",
+    ["netns.rules"] = "lua/netns/rules.lua",
     ["netns.sockets"] = "lua/netns/sockets.lua",
     ["netns.topology"] = "lua/netns/topology.lua",
     ["netns.topology.addresses"] = "lua/netns/topology/addresses.lua",

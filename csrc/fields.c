@@ -1,6 +1,7 @@
 /* fields.c - attributes of netlink to fields of Lua tables, and back. */
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -165,6 +166,14 @@ static void push_range(lua_State *L, const struct nlattr *attr) {
     nn_format(L, "%" PRIu32 "-%" PRIu32, range[0], range[1]);
 }
 
+/* The realm of the source, if there is one, and that of the destination. */
+static void push_realms(lua_State *L, uint32_t realms) {
+  if (realms >> 16 == 0)
+    lua_pushinteger(L, realms);
+  else
+    nn_format(L, "%" PRIu32 "/%" PRIu32, realms >> 16, realms & UINT16_MAX);
+}
+
 /* The integer that is an attribute's payload, whatever its size. */
 static uint64_t get_integer(const struct nlattr *attr) {
   switch (nla_len(attr)) {
@@ -191,6 +200,7 @@ static int kind_size(int kind) {
   case NN_NAME16:
     return 2;
   case NN_U64:
+  case NN_BE64:
     return 8;
   default:
     return 4;
@@ -281,6 +291,9 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_BE32:
     lua_pushinteger(L, ntohl((uint32_t)get_integer(attr)));
     break;
+  case NN_BE64:
+    lua_pushinteger(L, (lua_Integer)be64toh(get_integer(attr)));
+    break;
   case NN_BOOL:
     lua_pushboolean(L, get_integer(attr) != 0);
     break;
@@ -319,6 +332,9 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_RANGE16:
   case NN_RANGE32:
     push_range(L, attr);
+    break;
+  case NN_REALMS:
+    push_realms(L, (uint32_t)get_integer(attr));
     break;
   case NN_NEST:
     push_nest(codec, field, attr);
@@ -613,6 +629,8 @@ static bool put_number(const nn_codec *codec, const nn_field *field,
     value = htons((uint16_t)value);
   else if (field->kind == NN_BE32)
     value = htonl((uint32_t)value);
+  else if (field->kind == NN_BE64)
+    value = (lua_Integer)htobe64((uint64_t)value);
   return put_integer(codec, field, msg, value, size);
 }
 
@@ -732,6 +750,29 @@ static bool put_range(const nn_codec *codec, const nn_field *field,
   return field->kind == NN_RANGE16
              ? put(codec, field, field->type, msg, narrow, sizeof narrow)
              : put(codec, field, field->type, msg, range, sizeof range);
+}
+
+static bool put_realms(const nn_codec *codec, const nn_field *field,
+                       struct nl_msg *msg) {
+  uint32_t source = 0, realm;
+  lua_Integer value;
+  if (lua_type(codec->L, -1) == LUA_TSTRING) {
+    size_t len;
+    const char *start = lua_tolstring(codec->L, -1, &len), *text = start;
+    bool ok = parse_number(&text, UINT16_MAX, &realm);
+    if (ok && *text == '/') {
+      text++;
+      source = realm;
+      ok = parse_number(&text, UINT16_MAX, &realm);
+    }
+    if (!ok || text != start + len)
+      return refuse(codec, field, EINVAL);
+  } else {
+    if (!get_number(codec, field, 0, UINT16_MAX, &value))
+      return false;
+    realm = (uint32_t)value;
+  }
+  return put_integer(codec, field, msg, (lua_Integer)(source << 16 | realm), 4);
 }
 
 static bool put_boolean(const nn_codec *codec, const nn_field *field,
@@ -933,6 +974,8 @@ static bool put_value(const nn_codec *codec, const nn_field *field,
   case NN_RANGE16:
   case NN_RANGE32:
     return put_range(codec, field, msg);
+  case NN_REALMS:
+    return put_realms(codec, field, msg);
   case NN_NEST:
   case NN_GROUP:
     return put_nest(codec, field, msg);

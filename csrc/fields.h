@@ -20,6 +20,7 @@ enum nn_kind {
   NN_S32,
   NN_BE16, /* of the network's: a port */
   NN_BE32,
+  NN_BE64,
   NN_BOOL,   /* an u8 of 0 or 1: boolean */
   NN_FLAG,   /* nothing, but there or not: boolean */
   NN_TEXT,   /* a string */
@@ -37,6 +38,7 @@ enum nn_kind {
   NN_NAME32,
   NN_RANGE16, /* two integers: 80 if they are equal, else "1000-2000" */
   NN_RANGE32,
+  NN_REALMS, /* an u32 of two realms: 3, or with that of the source "1/3" */
   NN_NEST,   /* `detail` are the fields of a table */
   NN_INSIDE, /* a nest, but its fields are of the same table */
   NN_GROUP,  /* no nest, but its fields are of a table of their own, which is

@@ -86,6 +86,14 @@ struct nn_statmount {
 #define NN_OPEN_TREE_CLOEXEC O_CLOEXEC
 #define NN_AT_RECURSIVE 0x8000
 
+/* rtnetlink(7): attributes of policy rules, 6.14 and 6.15 */
+#define NN_FRA_DSCP 25
+#define NN_FRA_FLOWLABEL 26
+#define NN_FRA_FLOWLABEL_MASK 27
+#define NN_FRA_SPORT_MASK 28
+#define NN_FRA_DPORT_MASK 29
+#define NN_FRA_DSCP_MASK 30
+
 /* close_range(2): 5.11 */
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)

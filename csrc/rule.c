@@ -15,6 +15,7 @@ rule.c: policy rules, as `ip rule` has them.
 #include <netlink/msg.h>
 
 #include "fields.h"
+#include "kernel.h"
 #include "netns.h"
 
 static const nn_name actions[] = {{"lookup", FR_ACT_TO_TBL},
@@ -40,6 +41,10 @@ static const nn_name ipprotos[] = {{"icmp", IPPROTO_ICMP},
                                    {"udplite", IPPROTO_UDPLITE},
                                    {NULL, 0}};
 
+/* The masks that leave nothing out. */
+#define DSCP_ALL 0x3f
+#define FLOWLABEL_ALL 0xfffff
+
 static const nn_name groups[] = {{"default", 0}, {NULL, 0}};
 
 static const nn_field fields[] = {
@@ -57,6 +62,18 @@ static const nn_field fields[] = {
     {"suppress_prefixlength", FRA_SUPPRESS_PREFIXLEN, NN_S32, NN_SETTING, NULL},
     {"suppress_ifgroup", FRA_SUPPRESS_IFGROUP, NN_NAME32, NN_SETTING, groups},
     {"protocol", FRA_PROTOCOL, NN_NAME8, NN_SETTING, nn_protocols},
+    {"realms", FRA_FLOW, NN_REALMS, NN_SETTING, NULL},
+    {"tun_id", FRA_TUN_ID, NN_BE64, NN_SETTING, NULL},
+    {"sport_mask", NN_FRA_SPORT_MASK, NN_U16, NN_SETTING, NULL},
+    {"dport_mask", NN_FRA_DPORT_MASK, NN_U16, NN_SETTING, NULL},
+    {"dscp", NN_FRA_DSCP, NN_U8, NN_SETTING, NULL},
+    {"dscp_mask", NN_FRA_DSCP_MASK, NN_U8, NN_SETTING, NULL},
+    {"flowlabel", NN_FRA_FLOWLABEL, NN_BE32, NN_SETTING, NULL},
+    {"flowlabel_mask", NN_FRA_FLOWLABEL_MASK, NN_BE32, NN_SETTING, NULL},
+    {"l3mdev", FRA_L3MDEV, NN_BOOL, NN_STATE, NULL}, /* by put_flags */
+    {"from", FRA_SRC, NN_OTHER, NN_SETTING, NULL},
+    {"to", FRA_DST, NN_OTHER, NN_SETTING, NULL},
+    {"padding", FRA_PAD, NN_OTHER, NN_STATE, NULL},
     {.name = NULL}};
 
 /* The kernel takes it for true only. */
@@ -83,8 +100,7 @@ static const nn_name flags[] = {{"invert", FIB_RULE_INVERT},
 /* Takes the names of the fields; `others` are those that are described by no
    table. */
 static void check(const nn_codec *codec, int table) {
-  static const nn_field *const known[] = {fields, l3mdev_field, head_fields,
-                                          tos_field, NULL};
+  static const nn_field *const known[] = {fields, head_fields, tos_field, NULL};
   static const char *const others[] = {
       "from",       "to",           "fwmark",       "invert",
       "unresolved", "iif_detached", "oif_detached", NULL};
@@ -147,11 +163,14 @@ static bool push_rule(const nn_codec *codec, const struct nlmsghdr *msg) {
     lua_pushinteger(L, 0);
     lua_setfield(L, -2, "fwmark");
   }
-  nn_fields_pick(codec, fields, attrs, len);
-  nn_fields_pick(codec, l3mdev_field, attrs, len);
+  nn_fields_read(codec, fields, attrs, len);
   drop(L, "table", RT_TABLE_UNSPEC);
   drop(L, "fwmask", UINT32_MAX);
   drop(L, "suppress_prefixlength", -1);
+  drop(L, "sport_mask", UINT16_MAX);
+  drop(L, "dport_mask", UINT16_MAX);
+  drop(L, "dscp_mask", DSCP_ALL);
+  drop(L, "flowlabel_mask", FLOWLABEL_ALL);
   return true;
 }
 
@@ -228,9 +247,12 @@ of their priorities, with the words of `ip rule add`: `family` (`inet`,
 `protocol`, and where the rule has them `fwmark` and `fwmask` (integers), `iif`,
 `oif`, `tos`, `ipproto` (`"tcp"`, or a number), `sport`, `dport` and `uidrange`
 (integers, or `"1000-2000"`), `suppress_prefixlength`, `suppress_ifgroup`,
-`target` (the priority to go to), `l3mdev=true`, `invert=true` (`not`), and
-`iif_detached=true`, `oif_detached=true`, `unresolved=true` for a link or a
-target that is not there
+`target` (the priority to go to), `l3mdev=true`, `invert=true` (`not`), `realms`
+(an integer, or `"1/3"` with that of the source), `tun_id`, `dscp`, `flowlabel`,
+and the masks `sport_mask`, `dport_mask`, `dscp_mask`, `flowlabel_mask` where
+they leave something out; `iif_detached=true`, `oif_detached=true`,
+`unresolved=true` for a link or a target that is not there; an attribute without
+a name here is in `unknown`, by its number, in hexadecimal
 @return[2] nil
 @treturn[2] string message
 @treturn[2] integer errno
@@ -394,7 +416,46 @@ static void put_defaults(lua_State *L, struct nl_msg *msg,
     head->table = RT_TABLE_MAIN;
 }
 
-/* Sends the rule at 2 as a request: true, or nil, message, errno. */
+/* Whether the rule at 2 has a field besides its family. */
+static bool has_field(lua_State *L) {
+  const int top = lua_gettop(L);
+  bool any = false;
+  lua_pushnil(L);
+  while (!any && lua_next(L, 2) != 0) {
+    any = strcmp(lua_tostring(L, -2), "family") != 0; /* check() was here */
+    lua_pop(L, 1);
+  }
+  lua_settop(L, top);
+  return any;
+}
+
+/* Adds a rule whose priority the kernel chooses: that priority, or nil, message,
+   errno. */
+static int add_anywhere(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg,
+                        const char *subject) {
+  lua_State *L = codec->L;
+  nn_ack ack = {.err = 0};
+  uint32_t priority = 0; /* where the kernel tells none */
+  struct nlmsghdr *request = nlmsg_hdr(msg), *echo;
+  request->nlmsg_flags |= NLM_F_ACK | NLM_F_ECHO;
+  ack.err = nn_rtnl_send(codec->rtnl, request);
+  while (ack.err == 0 &&
+         (echo = (struct nlmsghdr *)nn_rtnl_next(codec->rtnl, &ack)) != NULL) {
+    const struct nlattr *attr =
+        nlmsg_find_attr(echo, sizeof(struct fib_rule_hdr), FRA_PRIORITY);
+    if (attr != NULL)
+      priority = nla_get_u32(attr);
+  }
+  nn_ns_done(ns);
+  if (ack.err != 0)
+    return nn_rtnl_fail(L, &ack, "%s %s: %s", codec->what, nn_ns_label(L, 1),
+                        subject);
+  lua_pushinteger(L, priority);
+  return 1;
+}
+
+/* Sends the rule at 2 as a request: true or what the kernel has chosen, or nil,
+   message, errno. */
 static int change(lua_State *L, const char *what, int type, int how) {
   nn_codec codec;
   struct fib_rule_hdr *head;
@@ -405,49 +466,32 @@ static int change(lua_State *L, const char *what, int type, int how) {
     return 3;
   check(&codec, 2);
   struct nl_msg *msg = nn_msg_push(L, type, how);
+  const bool adds = type == RTM_NEWRULE;
   bool ok = put_rule(&codec, msg, &head);
-  if (ok && type == RTM_NEWRULE) {
-    put_defaults(L, msg, head);
-  } else if (ok && !tells_any(msg, head)) {
+  if (ok && !(adds ? has_field(L) : tells_any(msg, head))) {
     nn_fail(L, EINVAL, "%s: any rule", what);
     ok = false;
   }
-  if (ok)
-    return nn_change(&codec, ns, msg, subject(L));
-  nn_ns_done(ns);
-  return 3;
+  if (!ok) {
+    nn_ns_done(ns);
+    return 3;
+  }
+  if (adds)
+    put_defaults(L, msg, head);
+  if (adds && nlmsg_find_attr(nlmsg_hdr(msg), sizeof *head, FRA_PRIORITY) ==
+                  NULL)
+    return add_anywhere(&codec, ns, msg, subject(L));
+  return nn_change(&codec, ns, msg, subject(L));
 }
 
-/***
-Adds a policy rule: `ip -n NAME rule add …`.
-@function rule_add
-@param NS
-@tparam table rule `from`, `to`, `fwmark` (an integer, or with a mask
-`"1/0xff"`), `iif`, `oif`, `table` (by default `"main"`), `priority` (by default
-before all others but the first), and whatever else @{rules} tells; `family` is
-by default that of the addresses, or `inet`. That a link or a target is not
-there is for the kernel to find out: what @{rules} tells of it is ignored.
-@treturn[1] boolean true
-@return[2] nil
-@treturn[2] string message
-@treturn[2] integer errno: EEXIST, EINVAL
-*/
+/* core.rule_add(NS, rule [, known]): see rules.lua. `known`: it is not there, so
+   that the kernel need not look; it takes a rule with more selectors for it. */
 static int rule_add(lua_State *L) {
-  return change(L, "rule_add", RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+  const int excl = lua_toboolean(L, 3) ? 0 : NLM_F_EXCL;
+  return change(L, "rule_add", RTM_NEWRULE, NLM_F_CREATE | excl);
 }
 
-/***
-Takes away the first policy rule that is as told: `ip -n NAME rule delete …`.
-@function rule_delete
-@param NS
-@tparam table rule as for @{rule_add}, or one of @{rules}. What is not there, or
-says nothing (`"all"`, a `fwmark` of 0), agrees with every rule, and so do
-`invert` and `target`, which the kernel does not compare.
-@treturn[1] boolean true
-@return[2] nil
-@treturn[2] string message
-@treturn[2] integer errno: ENOENT; EINVAL if every rule would agree
-*/
+/* core.rule_delete(NS, rule): the first that agrees, see rules.lua. */
 static int rule_delete(lua_State *L) {
   return change(L, "rule_delete", RTM_DELRULE, 0);
 }

@@ -159,7 +159,7 @@ describe("rules", function()
       { protocol = 99, from = "2001:db8::99" },
     } do
       rule.priority = priority
-      assert.is_true(ns:rule_add(rule))
+      assert.is_truthy(ns:rule_add(rule))
       -- what was said is what is read, but for what reads otherwise
       local found = assert(ns:rules { priority = priority })
       assert.equal(1, #found)
@@ -237,7 +237,7 @@ describe("rules", function()
       { from = "10.0.0.0/8", table = 100 }, { fwmark = "1/3", table = 100 },
       { invert = true, iif = "lo" }, { from = "2001:db8::1", table = 100 },
     } do
-      assert.is_true(ns:rule_add(rule))
+      assert.is_truthy(ns:rule_add(rule))
     end
     for _, case in ipairs {
       { {}, 9 }, { { table = 100 }, 3 }, { { table = 100.0 }, 3 },
@@ -254,7 +254,7 @@ describe("rules", function()
   end)
 
   it("are in the namespace that is told, by name", function()
-    assert.is_true(netns.rule_add(name, { from = "10.0.0.1", priority = 5 }))
+    assert.is_truthy(netns.rule_add(name, { from = "10.0.0.1", priority = 5 }))
     assert.equal(1, #assert(netns.rules(name, { priority = 5 })))
     assert.same({}, assert(netns.rules(assert(netns.current()),
       { priority = 5 })))
@@ -266,8 +266,8 @@ describe("rules", function()
     lab()
     assert.equal("e0", way "198.51.100.1 from 10.0.1.1")
     assert.equal("e0", way "2001:db8:9::1 from 2001:db8:1::1")
-    assert.is_true(ns:rule_add { from = "10.0.1.0/24", table = 100 })
-    assert.is_true(ns:rule_add { from = "2001:db8:1::1", table = 100 })
+    assert.is_truthy(ns:rule_add { from = "10.0.1.0/24", table = 100 })
+    assert.is_truthy(ns:rule_add { from = "2001:db8:1::1", table = 100 })
     assert.equal("e1", way "198.51.100.1 from 10.0.1.1")
     assert.equal("e0", way "198.51.100.1 from 10.0.0.1")
     assert.equal("e1", way "2001:db8:9::1 from 2001:db8:1::1")
@@ -278,8 +278,8 @@ describe("rules", function()
 
   it("choose routes by mark and mask", function()
     lab()
-    assert.is_true(ns:rule_add { fwmark = "1/0xf", table = 100 })
-    assert.is_true(ns:rule_add { fwmark = 2, table = 100, family = "inet6" })
+    assert.is_truthy(ns:rule_add { fwmark = "1/0xf", table = 100 })
+    assert.is_truthy(ns:rule_add { fwmark = 2, table = 100, family = "inet6" })
     assert.equal("e0", way "198.51.100.1")
     assert.equal("e1", way "198.51.100.1 mark 1")
     assert.equal("e1", way "198.51.100.1 mark 0x21")
@@ -291,11 +291,11 @@ describe("rules", function()
   it("choose routes by interface, protocol, port and user", function()
     lab()
     assert.is_true(ns:sysctl("net.ipv4.ip_forward", "1"))
-    assert.is_true(ns:rule_add { iif = "e0", table = 100 })
-    assert.is_true(ns:rule_add { oif = "e1", table = 100 })
-    assert.is_true(ns:rule_add { ipproto = "udp", dport = "50-60",
+    assert.is_truthy(ns:rule_add { iif = "e0", table = 100 })
+    assert.is_truthy(ns:rule_add { oif = "e1", table = 100 })
+    assert.is_truthy(ns:rule_add { ipproto = "udp", dport = "50-60",
       table = 100 })
-    assert.is_true(ns:rule_add { uidrange = "1000-2000", table = 100 })
+    assert.is_truthy(ns:rule_add { uidrange = "1000-2000", table = 100 })
     assert.equal("e0", way "198.51.100.1")
     assert.equal("e1", way "198.51.100.1 from 10.0.0.7 iif e0")
     assert.equal("e0", way "198.51.100.1 from 10.0.1.7 iif e1")
@@ -314,24 +314,24 @@ describe("rules", function()
       assert.is_nil(link)
       assert.matches(what, message)
     end
-    assert.is_true(ns:rule_add { to = "198.51.100.1", action = "prohibit" })
-    assert.is_true(ns:rule_add { to = "198.51.100.2", action = "unreachable" })
-    assert.is_true(ns:rule_add { to = "198.51.100.3", action = "blackhole" })
+    assert.is_truthy(ns:rule_add { to = "198.51.100.1", action = "prohibit" })
+    assert(ns:rule_add { to = "198.51.100.2", action = "unreachable" })
+    assert.is_truthy(ns:rule_add { to = "198.51.100.3", action = "blackhole" })
     refused("198.51.100.1", "Permission denied")
     refused("198.51.100.2", "Network is unreachable")
     refused("198.51.100.3", "Invalid argument")
     assert.equal("e0", way "198.51.100.4")
     -- the main table without its default route, then table 100, as wg-quick
-    assert.is_true(ns:rule_add { table = 100, priority = 101 })
-    assert.is_true(ns:rule_add { table = "main", suppress_prefixlength = 0,
+    assert.is_truthy(ns:rule_add { table = 100, priority = 101 })
+    assert.is_truthy(ns:rule_add { table = "main", suppress_prefixlength = 0,
       priority = 100 })
     assert.equal("e1", way "198.51.100.4")
     assert.equal("e0", way "10.0.0.9")
-    assert.is_true(ns:rule_add { action = "goto", target = 32766, priority = 50,
+    assert(ns:rule_add { action = "goto", target = 32766, priority = 50,
       to = "198.51.100.4" })
     assert.equal("e0", way "198.51.100.4")
     assert.is_true(ns:rule_delete { priority = 50 })
-    assert.is_true(ns:rule_add { to = "198.51.100.0/24", invert = true,
+    assert.is_truthy(ns:rule_add { to = "198.51.100.0/24", invert = true,
       priority = 51 })
     assert.equal("e1", way "198.51.100.5")
     assert.equal("e0", way "203.0.113.1")
@@ -358,7 +358,7 @@ describe("rules", function()
       { iif = "lo", table = 8 }, { action = "blackhole", tos = 4 },
       { uidrange = "0-0" }, { table = "main", suppress_prefixlength = 0 },
     } do
-      assert.is_true(ns:rule_add(rule))
+      assert.is_truthy(ns:rule_add(rule))
     end
     assert.equal(13, #agree(ns))
     for _, rule in ipairs {
@@ -462,7 +462,7 @@ describe("rules", function()
       { priority = 9, from = "10.0.0.0/8", fwmark = "1/3", table = 7 },
       { priority = 9, to = "2001:db8::1", iif = "lo" },
     } do
-      assert.is_true(ns:rule_add(rule))
+      assert.is_truthy(ns:rule_add(rule))
       nothing, message, code = ns:rule_add(rule)
       assert.is_nil(nothing)
       assert.matches("priority 9 .*: File exists$", message)

@@ -21,6 +21,7 @@ local names = require "netns.names"
 local ping = require "netns.ping"
 local programs = require "netns.programs"
 local qdiscs = require "netns.qdiscs"
+local rules = require "netns.rules"
 local sockets = require "netns.sockets"
 local watch = require "netns.watch"
 
@@ -78,8 +79,8 @@ local netns = {
   neigh_delete = core.neigh_delete,
 
   rules = core.rules,
-  rule_add = core.rule_add,
-  rule_delete = core.rule_delete,
+  rule_add = rules.rule_add,
+  rule_delete = rules.rule_delete,
 
   qdiscs = core.qdiscs,
   qdisc_add = core.qdisc_add,
@@ -113,6 +114,8 @@ methods.spawn = programs.spawn
 methods.links = links.links
 methods.link_add = links.link_add
 methods.classes = qdiscs.classes
+methods.rule_add = rules.rule_add
+methods.rule_delete = rules.rule_delete
 methods.sockets = sockets.sockets
 methods.wait_listen = sockets.wait_listen
 methods.wait_link = watch.wait_link
