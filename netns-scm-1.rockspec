@@ -54,6 +54,7 @@ build = {
         "csrc/log.c",
         "csrc/names.c",
         "csrc/neigh.c",
+        "csrc/printable.c",
         "csrc/process.c",
         "csrc/procs.c",
         "csrc/raise.c",

@@ -96,6 +96,7 @@ NN_MODULE int luaopen_netns_core(lua_State *L) {
   nn_open_icmp(L);
   nn_open_sockets(L);
   nn_open_rootless(L);
+  nn_open_printable(L);
   lua_pushliteral(L, NN_RUN_DIR);
   lua_setfield(L, -2, "run_dir");
   lua_pushcfunction(L, core_now);

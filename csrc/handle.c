@@ -151,10 +151,13 @@ const char *nn_ns_label(lua_State *L, int arg) {
   nn_ns *ns = nn_ns_test(L, arg);
   if (lua_type(L, arg) == LUA_TNUMBER)
     return lua_pushfstring(L, "process %s", luaL_tolstring(L, arg, NULL));
-  if (ns == NULL)
-    return lua_pushfstring(L, "\"%s\"", lua_tostring(L, arg));
-  if (ns->name[0] != '\0')
-    return lua_pushfstring(L, ns->nameless ? "%s" : "\"%s\"", ns->name);
+  if (ns == NULL || ns->name[0] != '\0') {
+    size_t len;
+    const char *name = ns == NULL ? lua_tolstring(L, arg, &len) : ns->name;
+    name = nn_printable(L, name, ns == NULL ? len : strlen(name));
+    return lua_pushfstring(L, ns != NULL && ns->nameless ? "%s" : "\"%s\"",
+                           name);
+  }
   return nn_format(L, "net:[%ju]", (uintmax_t)ns->ino);
 }
 

@@ -58,13 +58,17 @@ int nn_arg_word(lua_State *L, int arg, const char *what, const char *name,
 
 /* util.c: results, arguments, descriptors */
 
-/* Pushes the results of a failure: nil, "<text>: <strerror(err)>", err. */
+/* Pushes the results of a failure: nil, "<text>: <strerror(err)>", err, where
+   the text is made printable. */
 int nn_fail(lua_State *L, int err, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
 /* Pushes text as printf(3) makes it, which lua_pushfstring does in parts: at
    most 1023 bytes. */
 const char *nn_format(lua_State *L, const char *text, ...)
     __attribute__((format(printf, 2, 3)));
+/* printable.c: pushes text without control characters, nor bytes that are not
+   UTF-8: they are "\xHH". */
+const char *nn_printable(lua_State *L, const char *text, size_t len);
 void nn_close(int *fd); /* closes and forgets; keeps errno */
 /* Gives a descriptor another number if it has one of the standard streams',
    which are free in a host that has closed them. 0, or an errno with it closed.
@@ -251,5 +255,6 @@ void nn_open_drop(lua_State *L);
 void nn_open_icmp(lua_State *L);
 void nn_open_sockets(lua_State *L);
 void nn_open_rootless(lua_State *L);
+void nn_open_printable(lua_State *L);
 
 #endif

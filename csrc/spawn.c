@@ -70,7 +70,7 @@ const char **nn_push_programs(lua_State *L, const char *program,
                               const char *path) {
   size_t count = 1, i = 0;
   if (path == NULL)
-    path = getenv("PATH");
+    path = secure_getenv("PATH"); /* not that of who starts a set-uid host */
   if (path == NULL)
     path = "/bin:/usr/bin";
   if (strchr(program, '/') != NULL || program[0] == '\0')

@@ -17,7 +17,9 @@ int nn_fail(lua_State *L, int err, const char *text, ...) {
   vsnprintf(buffer, sizeof buffer, text, args);
   va_end(args);
   lua_pushnil(L);
-  lua_pushfstring(L, "%s: %s", buffer, strerror(err));
+  lua_pushfstring(L, "%s: %s", nn_printable(L, buffer, strlen(buffer)),
+                  strerror(err));
+  lua_remove(L, -2);
   lua_pushinteger(L, err);
   return 3;
 }

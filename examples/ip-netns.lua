@@ -6,12 +6,15 @@
 --
 -- It prints and returns what `ip` of iproute2 6.1 does, and differs where that
 -- one is wrong:
--- * `list` is sorted. JSON is always valid: control characters are escaped, and
---   a machine without names has `[]`.
+-- * `list` is sorted. JSON is always valid: control characters are
+--   escaped, bytes that are not UTF-8 are the text \xHH, and a machine without
+--   names has `[]`.
 -- * `list-id` is complete (`ip` stops after the kernel's first answer, which on
 --   Linux 6.10 and later is a part), has the right names behind a target, and
 --   does not forget the target in a batch.
 -- * `identify` prints every name of the namespace, not the last it came across.
+-- * Control characters of names, and bytes that are not UTF-8, reach neither a
+--   terminal nor a reader of lines: they are printed as \xHH.
 -- * What is in the directory but is no namespace is named as such.
 -- * `-all exec` and `-force -batch` go on when a program is killed.
 -- * `-n NAME` changes the network namespace alone. With `ip` it is also a new
@@ -31,7 +34,7 @@ local settings = {} -- what the options say, by their names
 
 -- Says it on stderr, and gives a status, so that commands `return fail(…)`.
 local function fail(text, ...)
-  io.stderr:write(text:format(...), "\n")
+  io.stderr:write(netns.printable(text:format(...)), "\n")
   return 1
 end
 
@@ -72,13 +75,15 @@ end
 
 local ESCAPES = {
   ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r", ["\f"] = "\\f",
-  ["\b"] = "\\b", ["\\"] = "\\\\", ['"'] = '\\"', ["\127"] = "\127",
+  ["\b"] = "\\b", ["\\"] = "\\\\", ['"'] = '\\"',
 }
 
 local function json(value)
   if type(value) ~= "string" then return value end
   return '"' .. value:gsub('[%c\\"]', function(char)
     return ESCAPES[char] or ("\\u%04x"):format(char:byte())
+  end):gsub("[\128-\255]+", function(text)
+    return (netns.printable(text):gsub("\\", "\\\\"))
   end) .. '"'
 end
 
@@ -99,7 +104,9 @@ local function show(entries, keys, fields, line_of)
       members[#members + 1] = text
     end
     objects[i] = object:format(table.concat(members, comma))
-    if not settings.json then io.write(line_of(entry), "\n") end
+    if not settings.json then
+      io.write(netns.printable(line_of(entry)), "\n")
+    end
   end
   local text = table.concat(objects, ",")
   if settings.pretty and objects[1] then text = text .. " " end
@@ -236,6 +243,7 @@ local function identify(pid, extra)
   if number and number >= 2 ^ 31 then number = 0 end -- no process
   local names, message = netns.identify(number)
   if not names then return fail("%s: %s", NOT_OPENED, reason(message)) end
+  for i, name in ipairs(names) do names[i] = netns.printable(name) end
   io.write(table.concat(names, "\n"), "\n")
   return 0
 end
@@ -252,10 +260,11 @@ end
 -- Tells why a program could not be started: because of the program (status 1),
 -- or of the namespace (status 255).
 local function not_started(name, message, program)
-  if message:find(": " .. program .. ": ", 1, true) then
+  if message:find(": " .. netns.printable(program) .. ": ", 1, true) then
     return fail('exec of "%s" failed: %s', program, reason(message))
   end
-  fail('%s "%s": %s', NOT_OPENED, name, message:sub(#'exec "": ' + #name + 1))
+  fail('%s "%s": %s', NOT_OPENED, name,
+    message:sub(#'exec "": ' + #netns.printable(name) + 1))
   return 255
 end
 
@@ -296,7 +305,7 @@ local function monitor()
   if not events then return fail("%s", message) end
   for event in events do
     if event.name then -- "resync" has none
-      io.write(event.action, " ", event.name, "\n")
+      io.write(event.action, " ", netns.printable(event.name), "\n")
       io.stdout:flush()
     end
   end

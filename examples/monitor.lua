@@ -10,7 +10,8 @@ local monitor = assert(netns.monitor {
 })
 
 for event in monitor do
-  print(os.date "%H:%M:%S", event.action, event.name or "-", event.nsid or "")
+  print(os.date "%H:%M:%S", event.action, netns.printable(event.name or "-"),
+    event.nsid or "")
   io.stdout:flush()
 end
 

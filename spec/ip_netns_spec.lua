@@ -652,7 +652,7 @@ describe("ip-netns.lua prints and does what ip does:", function()
       make("ip", "netns add @a")
       must("ip", { "netns", "add", "\1\27\127'\\\"" })
       local text = must("ours", { "-j", "netns" })
-      assert.truthy(text:find([["\u0001\u001b]] .. "\127" .. [['\\\""]],
+      assert.truthy(text:find([["\u0001\u001b\u007f'\\\""]],
         1, true), text)
       assert.equal("\1\27\127'\\\"", json.decode(text)[1].name)
     end)

@@ -14,6 +14,8 @@ local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\" }
 local function quote(text)
   return '"' .. text:gsub('[%c"\\]', function(char)
     return ESCAPES[char] or ("\\u%04x"):format(char:byte())
+  end):gsub("[\128-\255]+", function(bytes) -- UTF-8, or the text \xHH
+    return (netns.printable(bytes):gsub("\\", "\\\\"))
   end) .. '"'
 end
 

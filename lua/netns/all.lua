@@ -106,7 +106,7 @@ function all.exec(argv, opts)
   local quiet = opts.quiet or (job.stdout or "inherit") ~= "inherit"
   return run(opts, function(name)
     if not quiet then
-      io.stdout:write("\nnetns: ", name, "\n")
+      io.stdout:write("\nnetns: ", core.printable(name), "\n")
       io.stdout:flush()
     end
     return processes.start("exec", name, job)

@@ -33,6 +33,8 @@ local netns = {
   -- common ones of the kernel: `netns.errno.EEXIST`.
   errno = core.errno,
 
+  printable = core.printable,
+
   open = core.open,
   current = core.current,
   new = core.new,
@@ -130,7 +132,7 @@ methods.list_id = ids.list
 local NUMBERS = {
   open = 1, current = 0, new = 0, add = 1, attach = 2, delete = 2, list = 0,
   names = 1, identify = 1, set = 2, id = 1, list_id = 1, monitor = 1,
-  rootless = 0,
+  rootless = 0, printable = 1,
 }
 local NUMBERS_OF_BOTH = { -- functions of the module and methods
   inode = 1, cookie = 1, pids = 1, socket = 4, sysctl = 3, exec = 3,

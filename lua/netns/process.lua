@@ -62,7 +62,8 @@ end
 
 -- What messages about it begin with.
 local function title(self)
-  return ("%s %s: %s"):format(self.what, self.label, self.program)
+  return ("%s %s: %s"):format(self.what, self.label,
+    core.printable(self.program))
 end
 
 -- Ends the whole process group: first so that it may clean up, then for good.

@@ -57,7 +57,8 @@ local function await(wait, look)
 end
 
 local function await_in(NS, wait, look)
-  wait.label = ("%s %s: %s"):format(wait.what, core.label(NS), wait.subject)
+  wait.label = ("%s %s: %s"):format(wait.what, core.label(NS),
+    core.printable(wait.subject))
   return inside(NS, wait.what, function(ns)
     wait.ns = ns
     return await(wait, look)
