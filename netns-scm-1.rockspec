@@ -92,6 +92,7 @@ build = {
     ["netns.programs"] = "lua/netns/programs.lua",
     ["netns.qdiscs"] = "lua/netns/qdiscs.lua",
     ["netns.queue"] = "lua/netns/queue.lua",
+    ["netns.search"] = "lua/netns/search.lua",
     ["netns.signals"] = "lua/netns/signals.lua",
     ["netns.rules"] = "lua/netns/rules.lua",
     ["netns.sockets"] = "lua/netns/sockets.lua",

@@ -93,22 +93,45 @@ static int log_events(lua_State *L) {
   return 1;
 }
 
-/* log:text(from): what was written after so many bytes. */
-static int log_text(lua_State *L) {
+/* log:size(what): how many bytes were written. */
+static int log_size(lua_State *L) {
   struct stat st;
+  if (fstat(check_log(L)->file, &st) != 0)
+    return nn_fail(L, errno, "%s", luaL_checkstring(L, 2));
+  lua_pushinteger(L, st.st_size);
+  return 1;
+}
+
+/* log:text(what, from, to): what was written after `from` bytes, up to the
+   number `to`. */
+static int log_text(lua_State *L) {
   nn_log *log = check_log(L);
-  const off_t from = (off_t)nn_checkint(L, 2, 0, INT64_MAX);
-  size_t size = 0, done = 0;
-  if (fstat(log->file, &st) == 0 && st.st_size > from)
-    size = (size_t)(st.st_size - from);
+  const char *what = luaL_checkstring(L, 2);
+  const off_t from = (off_t)nn_checkint(L, 3, 0, INT64_MAX);
+  const size_t size = (size_t)(nn_checkint(L, 4, from, INT64_MAX) - from);
+  size_t done = 0;
   char *text = lua_newuserdata(L, size + 1);
   while (done < size) {
     ssize_t n = pread(log->file, text + done, size - done, from + (off_t)done);
-    if (n <= 0)
-      break;
-    done += (size_t)n;
+    if (n < 0 && errno != EINTR)
+      return nn_fail(L, errno, "%s", what);
+    if (n == 0)
+      break; /* the program has made it shorter */
+    done += n < 0 ? 0 : (size_t)n;
   }
   lua_pushlstring(L, text, done);
+  return 1;
+}
+
+/* log:drop(what, to): gives the memory of the first `to` bytes back, but for a
+   part of a page. */
+static int log_drop(lua_State *L) {
+  nn_log *log = check_log(L);
+  const off_t to = (off_t)nn_checkint(L, 3, 1, INT64_MAX);
+  if (fallocate(log->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, to) !=
+      0)
+    return nn_fail(L, errno, "%s", luaL_checkstring(L, 2));
+  lua_pushboolean(L, true);
   return 1;
 }
 
@@ -116,7 +139,8 @@ void nn_open_log(lua_State *L) {
   static const luaL_Reg functions[] = {{"log", log_open}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"writer", log_writer}, {"started", log_started}, {"events", log_events},
-      {"text", log_text},     {"close", log_close},     {NULL, NULL}};
+      {"size", log_size},     {"text", log_text},       {"drop", log_drop},
+      {"close", log_close},   {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", log_close}, {NULL, NULL}};
   nn_newtype(L, LOG, methods, meta);
   luaL_setfuncs(L, functions, 0);

@@ -72,7 +72,7 @@ describe("a log", function()
       local ok, message = pcall(process[method], process, "x")
       assert.is_false(ok)
       assert.matches(("bad argument 'process' to '%s' %%(a process of spawn "
-        .. "with log=true expected%%)$"):format(method), message)
+        .. "with 'log' expected%%)$"):format(method), message)
     end
     for _, stream in ipairs { "stdout", "stderr" } do
       assert.error_matches(function()

@@ -111,13 +111,6 @@ local function is_seconds(value)
   return type(value) == "number" and value >= 0 -- false for NaN, too
 end
 
---- A pattern of Lua that is well formed.
-function check.pattern(what, value)
-  check.string(what, "pattern", value)
-  local fine, message = pcall(string.find, "", value)
-  if not fine then wrong("pattern", what, "%s", message) end
-end
-
 --- Seconds to wait, or nil.
 function check.seconds(what, value)
   if value ~= nil and not is_seconds(value) then
@@ -233,6 +226,10 @@ local kinds = {
   end },
   path = { "string without NUL", is_text },
   environment = { "table from names to strings", is_environment },
+  log = { "boolean or positive integer", function(value)
+    return type(value) == "boolean" or type(value) == "number"
+      and value % 1 == 0 and value >= 1 and value <= 2^53
+  end },
   mounts = { "boolean or \"shared\"", function(value)
     return type(value) == "boolean" or value == "shared"
   end },

@@ -3,6 +3,7 @@
 
 local check = require "netns.check"
 local core = require "netns.core"
+local log = require "netns.log"
 local signals = require "netns.signals"
 
 local Process = {} -- what the user has
@@ -47,6 +48,7 @@ local function abandon(self)
 end
 
 local function sweep()
+  log.trim()
   local child = next(dropped)
   while child do
     dropped[child] = nil
@@ -99,6 +101,7 @@ function processes.first(list, limit, keys)
     end
     local left = deadline < math.huge and math.max(deadline - core.now(), 0)
     local i = core.await(children, left or nil, keys)
+    log.trim()
     if i then return i end
     local now = core.now()
     if limit and limit <= now then return nil end
@@ -294,30 +297,47 @@ end
 local function log_of(self, what)
   return self.output
     or check.problem(what, "process",
-      "a process of spawn with log=true expected")
+      "a process of spawn with 'log' expected")
 end
 
 --- What the program has written to its stdout and stderr until now, also after
--- it was closed. It must have been started by @{netns.spawn} with `log=true`.
--- @treturn string
+-- it was closed. It must have been started by @{netns.spawn} with `log`; if
+-- that is a number, these are the last bytes, so many at most.
+-- @treturn[1] string
+-- @return[2] nil
+-- @treturn[2] string message
+-- @treturn[2] integer errno
 function Process:log()
   return log_of(self, "log"):text()
 end
 
 --- Waits until a pattern is found in what the program has written since its
--- start, driven by events.
+-- start, or in what is kept of it, driven by events. A match may extend over
+-- several lines, and over what was written at different times; what it matches
+-- is what is there when it is found, so `"port (%d+)\n"` waits for the whole
+-- number. `^` is the start of all, `$` the end of what there is.
+--
+-- All searches for one pattern together take a time that grows with the length
+-- of what is written, as each begins where the last one could not decide. Only
+-- for patterns that match on to the end from wherever they begin, such as
+-- `"started.*ready"` after `started`, is that far back; these are tried again
+-- for a tenth of the time at most, and so are found a little later.
 -- @tparam string pattern as `string.match` takes it
 -- @tparam[opt] number timeout seconds, without it for ever
--- @return[1] what `string.match` returns
+-- @return[1] what `string.match` returns: the captures, or the whole match
 -- @return[2] nil
 -- @treturn[2] string message
 -- @treturn[2] integer errno: ETIMEDOUT; ESRCH if it has ended without
 function Process:wait_log(pattern, timeout)
   local output = log_of(self, "wait_log")
-  check.pattern("wait_log", pattern)
+  check.string("wait_log", "pattern", pattern)
   check.seconds("wait_log", timeout)
+  local finder, problem = output:search(pattern)
+  if not finder then
+    check.problem("wait_log", "pattern", "malformed pattern: %s", problem)
+  end
   local deadline = timeout and core.now() + timeout
-  return output:wait(pattern, deadline, child_of(self, "wait_log"), title(self))
+  return output:wait(finder, deadline, child_of(self, "wait_log"), title(self))
 end
 
 --- Ends the program, unless it was started with `detach` or has ended: TERM to

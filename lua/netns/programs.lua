@@ -29,7 +29,7 @@ programs.CAPTURE = known {
 
 local SPAWN = known {
   stdin = "input or pipe", stdout = "output or pipe", stderr = "error or pipe",
-  log = "boolean",
+  log = "log",
 }
 
 -- The environment as execve(2) wants it, in a certain order.
@@ -184,8 +184,10 @@ end
 -- @param NS
 -- @tparam {string,...} argv
 -- @tparam[opt] table opts as for @{exec}, but no `input`; the streams may be
--- `"pipe"`, too; `log=true` keeps what it writes to stdout and stderr, for its
--- methods `log` and `wait_log`, however much it is
+-- `"pipe"`, too; `log` keeps what it writes to stdout and stderr in memory, for
+-- its methods `log` and `wait_log`: `true` all of it, a number the last so many
+-- bytes. What is older is given back whenever the library starts a program or
+-- waits for one, or is asked for the log
 -- @treturn[1] netns.process which has `pid`, and `stdin`, `stdout`, `stderr`
 -- for the streams that are pipes: Lua files
 -- @return[2] nil
@@ -199,7 +201,8 @@ function programs.spawn(NS, argv, opts)
   job.foreground = false
   local message, errno
   if opts.log then
-    job.log, message, errno = log.new("spawn " .. core.label(NS))
+    job.log, message, errno = log.new("spawn " .. core.label(NS),
+      opts.log ~= true and opts.log or nil)
     if not job.log then return nil, message, errno end
     job.stdout, job.stderr = job.log:writer(), "stdout"
   end
