@@ -17,6 +17,7 @@
 #include <netlink/msg.h>
 
 #include "fields.h"
+#include "units.h"
 
 #define HW_MAX 32 /* bytes of a hardware address, as the kernel has it */
 /* Bytes of a text: an alias' are the most that the kernel takes. With a limit
@@ -231,6 +232,19 @@ static void push_part(lua_State *L, const nn_part *part,
     lua_pushboolean(L, value != 0);
 }
 
+/* An array of the names of bits; one without a name is an integer. */
+static void push_words(lua_State *L, const nn_name *names, uint32_t bits) {
+  lua_Integer count = 0;
+  lua_newtable(L);
+  for (int i = 0; i < 32; i++) {
+    const uint32_t bit = (uint32_t)1 << i;
+    if (bits & bit) {
+      push_name(L, names, bit);
+      lua_rawseti(L, -2, ++count);
+    }
+  }
+}
+
 static void push_value(const nn_codec *codec, const nn_field *field,
                        struct nlattr *attr);
 
@@ -297,6 +311,12 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_BOOL:
     lua_pushboolean(L, get_integer(attr) != 0);
     break;
+  case NN_BOOL32:
+    if (get_integer(attr) > 1)
+      lua_pushinteger(L, (lua_Integer)get_integer(attr));
+    else
+      lua_pushboolean(L, get_integer(attr) != 0);
+    break;
   case NN_FLAG:
     lua_pushboolean(L, true);
     break;
@@ -336,6 +356,9 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_REALMS:
     push_realms(L, (uint32_t)get_integer(attr));
     break;
+  case NN_WORDS:
+    push_words(L, field->detail, (uint32_t)get_integer(attr));
+    break;
   case NN_NEST:
     push_nest(codec, field, attr);
     break;
@@ -353,6 +376,10 @@ static void push_value(const nn_codec *codec, const nn_field *field,
     break;
   case NN_NUMBER:
     lua_pushnumber(L, (lua_Number)get_integer(attr));
+    break;
+  case NN_DURATION:
+    lua_pushnumber(L, (lua_Number)get_integer(attr) /
+                          *(const uint32_t *)field->detail);
     break;
   case NN_BRIDGE:
     push_bridge(L, attr);
@@ -505,8 +532,15 @@ void nn_fields_push(const nn_codec *codec, const nn_field *fields,
 void nn_fields_read(const nn_codec *codec, const nn_field *fields,
                     const struct nlattr *attrs, int len) {
   struct nlattr *parsed[NN_TYPE_MAX + 1];
-  if (nla_parse(parsed, NN_TYPE_MAX, (struct nlattr *)attrs, len, NULL) == 0)
-    nn_fields_push(codec, fields, parsed);
+  const struct nlattr *attr = attrs;
+  if (nla_parse(parsed, NN_TYPE_MAX, (struct nlattr *)attrs, len, NULL) != 0)
+    return;
+  nn_fields_push(codec, fields, parsed);
+  if (codec->partial)
+    return;
+  for (; nla_ok(attr, len); attr = nla_next(attr, &len))
+    if (nla_type(attr) > NN_TYPE_MAX || parsed[nla_type(attr)] != attr)
+      add_unknown(codec, attr);
 }
 
 void nn_fields_pick(const nn_codec *codec, const nn_field *fields,
@@ -614,6 +648,7 @@ static bool put_number(const nn_codec *codec, const nn_field *field,
     size = 2, max = UINT16_MAX;
     break;
   case NN_U32:
+  case NN_BOOL32:
   case NN_BE32:
     size = 4, max = UINT32_MAX;
     break;
@@ -693,11 +728,10 @@ static bool put_bytes(const nn_codec *codec, const nn_field *field,
   return put(codec, field, type, msg, bytes, size);
 }
 
-static bool put_named(const nn_codec *codec, const nn_field *field,
-                      struct nl_msg *msg) {
+/* The integer on top, of `size` bytes, or the one that the name tells. */
+static bool get_named(const nn_codec *codec, const nn_field *field, int size,
+                      lua_Integer *value) {
   const nn_name *name = field->detail;
-  const int size = kind_size(field->kind);
-  lua_Integer value;
   if (lua_type(codec->L, -1) == LUA_TSTRING) {
     size_t len;
     const char *text = lua_tolstring(codec->L, -1, &len);
@@ -705,12 +739,18 @@ static bool put_named(const nn_codec *codec, const nn_field *field,
       name++;
     if (name->text == NULL || strlen(text) != len)
       return refuse(codec, field, EINVAL);
-    value = name->value;
-  } else if (!get_number(codec, field, 0, UINT32_MAX >> (32 - 8 * size),
-                         &value)) {
-    return false;
+    *value = name->value;
+    return true;
   }
-  return put_integer(codec, field, msg, value, size);
+  return get_number(codec, field, 0, UINT32_MAX >> (32 - 8 * size), value);
+}
+
+static bool put_named(const nn_codec *codec, const nn_field *field,
+                      struct nl_msg *msg) {
+  const int size = kind_size(field->kind);
+  lua_Integer value;
+  return get_named(codec, field, size, &value) &&
+         put_integer(codec, field, msg, value, size);
 }
 
 /* The number at the start of *text, which is moved behind it. */
@@ -775,11 +815,53 @@ static bool put_realms(const nn_codec *codec, const nn_field *field,
   return put_integer(codec, field, msg, (lua_Integer)(source << 16 | realm), 4);
 }
 
+/* The array of names of bits, or of integers for those without a name. */
+static bool put_words(const nn_codec *codec, const nn_field *field,
+                      struct nl_msg *msg) {
+  lua_State *L = codec->L;
+  lua_Integer value, bits = 0;
+  if (lua_type(L, -1) != LUA_TTABLE)
+    wrong_type(codec, field, "array of names");
+  luaL_checkstack(L, 8, NULL);
+  for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+    if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
+      wrong_type(codec, field, "array of names");
+    if (!get_named(codec, field, 4, &value))
+      return false;
+    bits |= value;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return put_integer(codec, field, msg, bits, 4);
+}
+
+/* A number of seconds, or a text with a unit. */
+static bool put_seconds(const nn_codec *codec, const nn_field *field,
+                        struct nl_msg *msg) {
+  lua_State *L = codec->L;
+  double value = 0;
+  const int type = lua_type(L, -1);
+  if (type != LUA_TNUMBER && type != LUA_TSTRING)
+    wrong_type(codec, field, "seconds");
+  if (type == LUA_TNUMBER)
+    value = lua_tonumber(L, -1);
+  else if (!nn_parse_unit(NN_TIME, lua_tostring(L, -1), &value))
+    return refuse(codec, field, EINVAL);
+  value = value * *(const uint32_t *)field->detail + 0.5;
+  if (!(value >= 0 && value < (double)UINT32_MAX + 1))
+    return refuse(codec, field, ERANGE);
+  return put_integer(codec, field, msg, (lua_Integer)value, 4);
+}
+
 static bool put_boolean(const nn_codec *codec, const nn_field *field,
                         struct nl_msg *msg) {
+  if (field->kind == NN_BOOL32 && lua_type(codec->L, -1) == LUA_TNUMBER)
+    return put_number(codec, field, msg);
   const bool value = nn_boolean(codec, field->name);
   if (field->kind == NN_BOOL)
     return put_integer(codec, field, msg, value, 1);
+  if (field->kind == NN_BOOL32)
+    return put_integer(codec, field, msg, value, 4);
   return !value || put(codec, field, field->type, msg, NULL, 0);
 }
 
@@ -958,6 +1040,7 @@ static bool put_value(const nn_codec *codec, const nn_field *field,
                       struct nl_msg *msg) {
   switch ((enum nn_kind)field->kind) {
   case NN_BOOL:
+  case NN_BOOL32:
   case NN_FLAG:
     return put_boolean(codec, field, msg);
   case NN_TEXT:
@@ -976,6 +1059,10 @@ static bool put_value(const nn_codec *codec, const nn_field *field,
     return put_range(codec, field, msg);
   case NN_REALMS:
     return put_realms(codec, field, msg);
+  case NN_WORDS:
+    return put_words(codec, field, msg);
+  case NN_DURATION:
+    return put_seconds(codec, field, msg);
   case NN_NEST:
   case NN_GROUP:
     return put_nest(codec, field, msg);
@@ -1158,6 +1245,7 @@ static bool is_comparable(const nn_field *field) {
   case NN_LIST:
   case NN_STRUCT:
   case NN_EACH:
+  case NN_WORDS:
   case NN_OTHER:
     return false;
   default:

@@ -22,6 +22,7 @@ enum nn_kind {
   NN_BE32,
   NN_BE64,
   NN_BOOL,   /* an u8 of 0 or 1: boolean */
+  NN_BOOL32, /* an u32 of 0 or 1, which are taken, too: boolean */
   NN_FLAG,   /* nothing, but there or not: boolean */
   NN_TEXT,   /* a string */
   NN_IFNAME, /* the name of a link: 1 to 15 bytes, no slash, colon or space */
@@ -39,6 +40,7 @@ enum nn_kind {
   NN_RANGE16, /* two integers: 80 if they are equal, else "1000-2000" */
   NN_RANGE32,
   NN_REALMS, /* an u32 of two realms: 3, or with that of the source "1/3" */
+  NN_WORDS,  /* an u32 of bits: an array of their names, as of NN_NAME32 */
   NN_NEST,   /* `detail` are the fields of a table */
   NN_INSIDE, /* a nest, but its fields are of the same table */
   NN_GROUP,  /* no nest, but its fields are of a table of their own, which is
@@ -53,6 +55,8 @@ enum nn_kind {
   NN_NUMBER, /* of filters only: not an integer */
   NN_PREFIX, /* of filters only: an address or prefix; `detail` is the word of
                 rows for the one that every address has */
+  NN_DURATION, /* an u32, `detail` of which are a second: seconds, or a text
+                 with a unit */
   NN_BRIDGE, /* the id of a bridge: "8000.52:54:0:12:34:56" */
   NN_OTHER   /* read and written by the caller, or shown by another attribute:
                 no field, and not listed as unknown */
@@ -132,7 +136,8 @@ nn_ns *nn_codec_open_by(lua_State *L, const char *what, int protocol,
 #define NN_TYPE_MAX 127
 /* Sets a field of the table on top for each attribute that is described, by
    fields that are static, as their address is remembered; all others become
-   `unknown` of the table, { [type] = hex }, unless the codec is partial. What
+   `unknown` of the table, { [type] = hex }, unless the codec is partial. Of
+   several attributes of one type the last is read, the others are unknown. What
    is unknown in a nest whose fields are of the same table is listed by the type
    of the nest, as the attributes with their heads. The second takes the
    attributes parsed, by types up to NN_TYPE_MAX. */

@@ -73,6 +73,7 @@ local netns = {
 
   routes = core.routes,
   route_add = core.route_add,
+  route_append = core.route_append,
   route_delete = core.route_delete,
   route_get = core.route_get,
 
