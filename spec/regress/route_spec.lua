@@ -416,8 +416,9 @@ describe("a listed route", function()
     os.remove(log)
     assert.equal(0, code, output)
     -- a strace that cannot tell the protocol has the number
-    local _, count = text:gsub("nlmsg_type=[RTM_DELOU0x19]+", {
-      ["nlmsg_type=RTM_DELROUTE"] = "", ["nlmsg_type=0x19"] = "" })
+    local _, count = text:gsub("RTM_DELROUTE", "")
+    local _, more = text:gsub("nlmsg_type=0x19 ", "")
+    count = count + more
     assert.equal(1, count, text)
     assert.equal(1, #lines_of(ns, "inet")[TO])
   end)
