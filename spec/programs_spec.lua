@@ -912,7 +912,7 @@ describe("a wrong argument #novalgrind", function()
       cwd = { "string without NUL", 5, {}, true, "a\0b" },
       timeout = { "seconds", "5", -1, 0 / 0, -math.huge, {}, true },
       mounts = { 'boolean or "shared"', "private", 1, {} },
-      detach = { "boolean", 1, "true", {} },
+      detach = { "boolean", 2, "true", {} },
       input = { "string", 5, true, {} },
       stdin = { false, "", "in", "stdout", "stdin", -1, 1.5, 2 ^ 31, 1 / 0,
         0 / 0, true, {}, shut, ns },
