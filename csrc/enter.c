@@ -107,10 +107,10 @@ static int leave(int home) {
 
 static int lost(lua_State *L, int err) {
   lua_settop(L, 0); /* there may be no room for more */
-  return luaL_error(L,
-                    "this thread could not be brought back to its network "
-                    "namespace and is in another one now: %s",
-                    strerror(err));
+  return nn_raise(L,
+                  "this thread could not be brought back to its network "
+                  "namespace and is in another one now: %s",
+                  strerror(err));
 }
 
 int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg) {

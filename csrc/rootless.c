@@ -281,10 +281,10 @@ static int rootless_rootless(lua_State *L) {
   if (job.err == 0)
     lua_pushboolean(L, true);
   else if (away)
-    return luaL_error(L,
-                      "%s; this process is in namespaces now that are not "
-                      "ready",
-                      lua_tostring(L, -3));
+    return nn_raise(L,
+                    "%s; this process is in namespaces now that are not "
+                    "ready",
+                    lua_tostring(L, -3));
   return results;
 }
 
