@@ -10,9 +10,9 @@
 --   local results = { fn(unpack(arguments, 1, arguments.n)) }
 --   fixture:close()
 --
--- The names are those of the manual: netns.exec, all.exec, topology.plan; ns:exec
--- for the methods of a handle, node:ping for those that only a node has, and so
--- on.
+-- The names are those of the manual: netns.exec, all.exec, topology.plan;
+-- ns:exec for the methods of a handle, node:ping for those that only a node
+-- has, and so on.
 
 local netns = require "netns"
 local topology = require "netns.topology"
@@ -41,9 +41,11 @@ function parts.name(f) return f.ns:name() end
 
 function parts.other() return assert(netns.add(fresh())) end
 
-function parts.stray(f) -- the name of a namespace without a handle
-  f.stray_handle = assert(netns.add(fresh()))
-  return f.stray_handle:name()
+function parts.stray() -- the name of a namespace without a handle
+  local ns = assert(netns.add(fresh()))
+  local name = ns:name()
+  ns:close()
+  return name
 end
 
 function parts.up(f) -- lo is
@@ -98,14 +100,11 @@ function parts.class(f)
   return class
 end
 
-function parts.listener(f) -- the port of one
-  f.listening = f.ns:call(function()
-    return assert(netns.spawn("/proc/thread-self/ns/net", { "sh", "-c",
-      "exec nc -l -p 7777 -s 127.0.0.1 2>/dev/null || exec nc -l 127.0.0.1 7777"
-    }, { stdin = "null", stdout = "null", stderr = "null" }))
-  end)
-  assert(f.up and f.ns:wait_listen(7777, 60))
-  return 7777
+function parts.listening(f) -- a program that listens
+  local process = assert(f.ns:spawn { "python3", "-c", "import socket, time\n"
+    .. "s = socket.create_server(('127.0.0.1', 7777))\ntime.sleep(1000)" })
+  assert(f.up and f.ns:wait_listen(7777, 600))
+  return process
 end
 
 function parts.socket(f) return assert(f.ns:socket("inet", "dgram")) end
@@ -155,9 +154,6 @@ local function close(self)
       part:close()
     end
   end
-  for _, key in ipairs { "listening", "stray_handle" } do
-    if rawget(self, key) then self[key]:close() end
-  end
   for _, name in ipairs(assert(netns.names())) do
     if name:find "^c%d+$" then assert(netns.delete(name)) end
   end
@@ -172,8 +168,8 @@ local function pack(fn, ...)
   return fn, { n = select("#", ...), ... }
 end
 
---- Makes the parts that a call needs. Returns the function to call, and an array
--- of its arguments with their number as `n`.
+--- Makes the parts that a call needs. Returns the function to call, and an
+-- array of its arguments with their number as `n`.
 function calls.prepare(fixture, name)
   local call = calls.list[name]
   for i = 1, #call - 1 do
@@ -325,7 +321,7 @@ end)
 -- Sockets, probes, monitors
 
 both("sockets", none)
-both("wait_listen", "listener", function(f) return f.listener, 60 end)
+both("wait_listen", "listening", function() return 7777, 60 end)
 both("wait_link", "up", function() return "lo", { timeout = 60 } end)
 both("wait_addr", "addr", function() return "10.9.0.1", { timeout = 60 } end)
 both("ping", "up", function() return "127.0.0.1", { timeout = 60 } end)
