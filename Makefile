@@ -11,7 +11,8 @@
 #                        emulates; KERNEL=6.1
 #   make test-fresh      make deps, run and test on a new machine, a minimal
 #                        Debian; RELEASE=bookworm
-#   make lint            luacheck, cppcheck, clang-tidy, luarocks lint
+#   make lint            luacheck, cppcheck, clang-tidy, luarocks lint, and the
+#                        list of all calls
 #   make asan            the specs under the address and undefined sanitizers
 #   make threads         eight threads for SECONDS=30
 #   make tsan            the same under the thread sanitizer
@@ -131,6 +132,9 @@ test-fresh:
 lint:
 	@$(deps) GROUPS='build lint'
 	luacheck --no-color --quiet . examples/nmap/*.nse
+	@$(MAKE) --no-print-directory all
+	LUA_PATH="./?.lua;./lua/?.lua;./lua/?/init.lua;;" \
+	  LUA_CPATH="./$(BUILD)/?.so;;" $(lua) spec/calls_check.lua
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 	  --enable=warning,performance,portability --library=posix,gnu \
 	  --suppress=missingInclude csrc

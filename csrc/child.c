@@ -23,10 +23,9 @@ CHILD static _Noreturn void fail(nn_job *job, enum nn_step step) {
 
 /* The program's process group, and what ends it with the starter's process. */
 CHILD static void join_group(nn_job *job) {
-  if (job->group == NN_GROUP_SESSION)
-    setsid();
-  else if (job->group == NN_GROUP_OWN)
-    setpgid(0, 0);
+  if ((job->group == NN_GROUP_SESSION && setsid() < 0) ||
+      (job->group == NN_GROUP_OWN && setpgid(0, 0) != 0))
+    fail(job, NN_STEP_GROUP);
   int self = getpid(), who = job->group == NN_GROUP_CALLER ? self : -self;
   if (job->lifeline[0] >= 0 && !nn_lifeline_tie(job->lifeline, who))
     fail(job, NN_STEP_LIFELINE);

@@ -1,14 +1,19 @@
 /* keeper.c - what ends all programs of a topology with it: a PID namespace, and
    its process 1, the keeper. Whatever a program does - fork twice, setsid,
    change its user - it cannot leave that namespace, and when the keeper ends
-   the kernel kills all that is in it. The keeper is a small program that reads
-   its stdin, a pipe whose other end nobody but this process holds: so it ends
-   with this process, whatever ends that. */
+   the kernel kills all that is in it. The keeper is a shell that reads its
+   stdin, a pipe whose other end nobody but this process holds: so it ends with
+   this process, whatever ends that.
+
+   It is /bin/sh, which needs no PATH, and not a function of ours: a child that
+   executes nothing would either share our memory, or have a copy of it, whose
+   making takes 20 ms for each GB of the host, and hold its mapped files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,24 +22,22 @@
 #include "spawn.h"
 
 #define KEEPER "netns.keeper"
+#define SHELL "/bin/sh"
 #define PATIENCE 5000 /* milliseconds for the kernel to kill what it keeps */
 
 typedef struct nn_keeper {
   int pidfd; /* -1 when closed */
-  int line;  /* our end of its stdin */
+  int line;  /* our end of its stdin; -1 when it has been asked to end */
   pid_t starter;
 } nn_keeper;
 
 /* What the children need, and leave behind; they share our memory. */
 typedef struct keeper_job {
-  const char **programs; /* the paths to try */
-  char **argv;
+  char **argv, **env;
   int input, null; /* what becomes its 0, and its 1 and 2 */
   char *stack;     /* the end of one for the keeper */
   int pidfd, err;
 } keeper_job;
-
-#define STACK 16384
 
 CHILD static _Noreturn void fail(keeper_job *job) {
   job->err = errno;
@@ -56,8 +59,7 @@ CHILD static int keeper(void *arg) {
     fail(job);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  for (const char **program = job->programs; *program != NULL; program++)
-    execve(*program, job->argv, environ);
+  execve(SHELL, job->argv, job->env);
   fail(job);
 }
 
@@ -100,22 +102,37 @@ static int open_streams(nn_keeper *self, keeper_job *job) {
 }
 
 static int start_keeper(nn_keeper *self, keeper_job *job) {
-  char stack[STACK] __attribute__((aligned(16)));
-  job->stack = stack + sizeof stack;
-  int err = open_streams(self, job);
+  nn_stack stack;
+  int err = nn_stack_map(&stack);
+  if (err != 0)
+    return err;
+  job->stack = stack.top;
+  err = open_streams(self, job);
   if (err == 0)
     err = nn_helper(starter, job, CLONE_FILES) < 0 ? errno : job->err;
+  nn_stack_unmap(&stack);
   nn_close(&job->input);
   nn_close(&job->null);
   if (err == 0) {
     self->pidfd = job->pidfd;
-    return nn_move_up(&self->pidfd);
+    err = nn_move_up(&self->pidfd);
+  } else {
+    nn_close(&job->pidfd);
   }
-  nn_close(&job->pidfd);
+  if (err != 0)
+    nn_close(&self->line); /* which ends it */
   return err;
 }
 
-/* core.keeper(argv, what): starts one, with this program to read its stdin. */
+/* Where the shell looks for programs: not only where the host does. */
+static const char *push_path(lua_State *L) {
+  const char *path = secure_getenv("PATH");
+  return lua_pushfstring(L, "PATH=/usr/sbin:/usr/bin:/sbin:/bin%s%s",
+                         path != NULL ? ":" : "", path != NULL ? path : "");
+}
+
+/* core.keeper(argv, what): starts one, by the arguments of its shell, which has
+   to read its stdin. `what` begins the message of a failure. */
 static int keeper_start(lua_State *L) {
   keeper_job job = {.input = -1, .null = -1, .pidfd = -1};
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -126,19 +143,18 @@ static int keeper_start(lua_State *L) {
   int at = lua_gettop(L);
   lua_pushvalue(L, 1);
   job.argv = nn_push_strings(L, 0);
-  job.programs = nn_push_programs(L, job.argv[0], NULL);
+  char *env[] = {(char *)push_path(L), NULL};
+  job.env = env;
   int err = start_keeper(self, &job);
-  if (err != 0) {
-    nn_close(&self->line);
-    return nn_fail(L, err, "%s: cannot start \"%s\" to keep the programs", what,
-                   job.argv[0]);
-  }
+  if (err != 0)
+    return nn_fail(L, err, "%s: cannot start " SHELL " to keep the programs",
+                   what);
   lua_settop(L, at);
   return 1;
 }
 
 static bool is_ours(const nn_keeper *self) { /* not those of a parent */
-  return self->pidfd >= 0 && self->starter == getpid();
+  return self->starter == getpid();
 }
 
 /* keeper:ours(): whether this process has started it. */
@@ -147,26 +163,34 @@ static int keeper_ours(lua_State *L) {
   return 1;
 }
 
-/* keeper:kill(): ends it and all that it keeps. */
-static int keeper_kill(lua_State *L) {
+/* keeper:stop(kill): ends it and all that it keeps, at once, or when it has
+   done what it does at its end. The line works where the signal is refused. */
+static int keeper_stop(lua_State *L) {
   nn_keeper *self = luaL_checkudata(L, 1, KEEPER);
-  if (is_ours(self))
+  if (is_ours(self) && self->pidfd >= 0 && lua_toboolean(L, 2))
     syscall(SYS_pidfd_send_signal, self->pidfd, SIGKILL, NULL, 0);
+  nn_close(&self->line);
   return 0;
 }
 
-/* keeper:close(): waits for the end of a killed one and of all that it kept.
-   The kernel waits, too: for us to reap those that are our children. */
-static int keeper_close(lua_State *L) {
+/* keeper:wait(what): waits for the end of one that was stopped and of all that
+   it kept, and closes it: true; or nil, message, errno: ETIMEDOUT. The kernel
+   waits, too: for us to reap those that are our children. */
+static int keeper_wait(lua_State *L) {
   nn_keeper *self = luaL_checkudata(L, 1, KEEPER);
+  const char *what = luaL_checkstring(L, 2);
   struct pollfd gone = {.fd = self->pidfd, .events = POLLIN};
   int64_t deadline = nn_deadline(PATIENCE);
-  nn_close(&self->line);
-  while (is_ours(self) && poll(&gone, 1, nn_remaining(deadline)) < 0 &&
+  int ready = 1;
+  while (is_ours(self) && self->pidfd >= 0 && (ready = poll(&gone, 1, nn_remaining(deadline))) < 0 &&
          errno == EINTR)
     ;
+  if (ready <= 0)
+    return nn_fail(L, ready < 0 ? errno : ETIMEDOUT,
+                   "%s: what keeps the programs does not end", what);
   nn_close(&self->pidfd);
-  return 0;
+  lua_pushboolean(L, true);
+  return 1;
 }
 
 static int keeper_gc(lua_State *L) {
@@ -179,8 +203,8 @@ static int keeper_gc(lua_State *L) {
 void nn_open_keeper(lua_State *L) {
   static const luaL_Reg functions[] = {{"keeper", keeper_start}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"ours", keeper_ours},
-                                     {"kill", keeper_kill},
-                                     {"close", keeper_close},
+                                     {"stop", keeper_stop},
+                                     {"wait", keeper_wait},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", keeper_gc}, {NULL, NULL}};
   nn_newtype(L, KEEPER, methods, meta);

@@ -17,6 +17,7 @@ process.c: netns.process, a program that was started: its status and its end.
 #include "spawn.h"
 
 #define PROCESS "netns.process"
+#define LAST_PATIENCE 1000 /* milliseconds for the kernel to kill a program */
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -89,23 +90,35 @@ void nn_process_reap(nn_process *process) {
   else if (!ask_kernel(process))
     process->lost = err;
   process->ended = true;
-  if (process->starter == getpid())
-    nn_lifeline_cut(process->lifeline);
 }
 
+/* Whether its number cannot be that of another process: nobody has reaped it.
+ */
+static bool is_unreaped(const nn_process *process) {
+  siginfo_t info;
+  return !process->ended && waitid((idtype_t)P_PIDFD, (id_t)process->pidfd,
+                                   &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* pidfd_send_signal(2) knows groups from Linux 6.9 on, and is not there under
+   valgrind, or refused by a filter of system calls: then kill(2) does it, as
+   long as that is safe. A group outlives its leader, which only a pidfd can
+   still mean then. */
 int nn_process_signal(nn_process *process, int signal, bool group) {
   if (process->starter != getpid())
     return ECHILD;
-  if (process->ended)
-    return ESRCH;
   group = group && process->group != NN_GROUP_CALLER;
+  if (process->pidfd < 0 || (process->ended && !group))
+    return ESRCH;
   unsigned flags = group ? NN_PIDFD_SIGNAL_PROCESS_GROUP : 0;
   if (syscall(SYS_pidfd_send_signal, process->pidfd, signal, NULL, flags) == 0)
     return 0;
-  bool groupless = group && errno == EINVAL; /* before Linux 6.9 */
-  if (groupless || errno == ENOSYS)          /* valgrind, for one */
-    return kill(group ? -process->pid : process->pid, signal) == 0 ? 0 : errno;
-  return errno;
+  bool refused = errno == ENOSYS || errno == EPERM || (group && errno == EINVAL);
+  if (!refused)
+    return errno;
+  if (!is_unreaped(process))
+    return ESRCH;
+  return kill(group ? -process->pid : process->pid, signal) == 0 ? 0 : errno;
 }
 
 nn_process *nn_process_check(lua_State *L, int arg) {
@@ -153,25 +166,38 @@ static int process_fd(lua_State *L) {
   return 1;
 }
 
-/* process:signal(number) */
+/* process:signal(number, group) */
 static int process_signal(lua_State *L) {
   nn_process *process = nn_process_check(L, 1);
-  int err = nn_process_signal(process, (int)luaL_checkinteger(L, 2), false);
+  bool group = lua_toboolean(L, 3);
+  int err = nn_process_signal(process, (int)luaL_checkinteger(L, 2), group);
   if (err != 0)
-    return nn_fail(L, err, "kill process %d", (int)process->pid);
+    return nn_fail(L, err, "kill process %s%d", group ? "group " : "",
+                   (int)process->pid);
   lua_pushboolean(L, true);
   return 1;
 }
 
 /* process:doom(number): signals the whole process group, none of which is left
-   when the program has ended. Nothing for a forked child of the host. */
+   when the program has ended. The lifeline can end what we may not signal.
+   Nothing for a forked child of the host. */
 static int process_doom(lua_State *L) {
   nn_process *process = nn_process_check(L, 1);
   int signal = (int)nn_checkint(L, 2, 1, SIGRTMAX);
   process->doomed = true;
-  nn_process_signal(process, signal, true);
+  int err = nn_process_signal(process, signal, true);
   if (signal == SIGKILL) /* it may have joined another group */
-    nn_process_signal(process, signal, false);
+    err = nn_process_signal(process, signal, false);
+  if (signal == SIGKILL && err != 0 && err != ECHILD)
+    nn_lifeline_close(process->lifeline);
+  return 0;
+}
+
+/* process:cut(): lets what is left of its group live on. */
+static int process_cut(lua_State *L) {
+  nn_process *process = luaL_checkudata(L, 1, PROCESS);
+  if (process->starter == getpid())
+    nn_lifeline_cut(process->lifeline);
   return 0;
 }
 
@@ -194,8 +220,29 @@ static int process_output(lua_State *L) {
   return 1;
 }
 
+/* process:close(): ends what is left of its group, unless that was cut. */
 static int process_close(lua_State *L) {
   nn_process_close(luaL_checkudata(L, 1, PROCESS));
+  return 0;
+}
+
+/* Only the end of the Lua state collects one that was not closed. So it is the
+   end of a program that is tied to us, which is reaped here, for nobody else
+   would. */
+static int process_gc(lua_State *L) {
+  nn_process *process = luaL_checkudata(L, 1, PROCESS);
+  struct pollfd gone = {.fd = process->pidfd, .events = POLLIN};
+  siginfo_t info;
+  if (process->pidfd >= 0 && !process->ended && process->starter == getpid()) {
+    if (process->group != NN_GROUP_SESSION) {
+      nn_process_signal(process, SIGKILL, true);
+      nn_process_signal(process, SIGKILL, false);
+      nn_lifeline_close(process->lifeline);
+      poll(&gone, 1, LAST_PATIENCE);
+    }
+    waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG);
+  }
+  nn_process_close(process);
   return 0;
 }
 
@@ -233,9 +280,10 @@ void nn_open_process(lua_State *L) {
       {"status", process_status}, {"running", process_running},
       {"pid", process_pid},       {"fd", process_fd},
       {"signal", process_signal}, {"doom", process_doom},
-      {"file", process_file},     {"output", process_output},
-      {"close", process_close},   {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", process_close}, {NULL, NULL}};
+      {"cut", process_cut},       {"file", process_file},
+      {"output", process_output}, {"close", process_close},
+      {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", process_gc}, {NULL, NULL}};
   nn_newtype(L, PROCESS, methods, meta);
   push_signals(L);
 }

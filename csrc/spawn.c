@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ static const char *step_text(int step) {
   switch (step) {
   case NN_STEP_KEEPER:
     return "cannot join the programs of the topology";
+  case NN_STEP_GROUP:
+    return "cannot make a process group";
   case NN_STEP_LIFELINE:
     return "cannot tie the program to this process";
   case NN_STEP_STREAMS:
@@ -42,6 +45,8 @@ static const char *step_text(int step) {
     return "cannot copy the shared mount namespace";
   case NN_STEP_KEEP:
     return "cannot keep the shared mount namespace";
+  case NN_STEP_ETC:
+    return "cannot read " NN_ETC_DIR "/";
   case NN_STEP_CWD:
     return "cannot change the directory to";
   default:
@@ -95,12 +100,16 @@ const char **nn_push_programs(lua_State *L, const char *program,
   }
 }
 
-/* What /etc/netns/NAME has to be bound over /etc. */
-static const nn_bind *push_binds(lua_State *L, const char *name) {
+/* What /etc/netns/NAME has to be bound over /etc; none if that cannot be read,
+   with job->err. */
+static const nn_bind *push_binds(lua_State *L, nn_job *job, const char *name) {
   nn_dir *dir = nn_dir_push(L);
   const char *etc = lua_pushfstring(L, NN_ETC_DIR "/%s", name);
-  if (name[0] != '\0')
-    nn_dir_read(dir, etc); /* not there: nothing to bind */
+  int err = name[0] != '\0' ? nn_dir_read(dir, etc) : 0;
+  if (err != 0 && err != ENOENT) {
+    job->step = NN_STEP_ETC;
+    job->err = err;
+  }
   nn_bind *binds = alloc(L, dir->count + 1, sizeof *binds);
   luaL_checkstack(L, (int)dir->count * 3 + 8, "too many files to bind");
   for (size_t i = 0; i < dir->count; i++) {
@@ -130,15 +139,37 @@ static bool flag_field(lua_State *L, int job, const char *name) {
 
 /* --- the clone ----------------------------------------------------------- */
 
+int nn_stack_map(nn_stack *stack) {
+  const size_t guard = (size_t)sysconf(_SC_PAGESIZE), size = STACK + guard;
+  char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (base == MAP_FAILED)
+    return errno;
+  *stack = (nn_stack){base, base + size, size};
+  int err = mprotect(base, guard, PROT_NONE) == 0 ? 0 : errno;
+  if (err != 0)
+    nn_stack_unmap(stack);
+  return err;
+}
+
+void nn_stack_unmap(const nn_stack *stack) {
+  munmap(stack->base, stack->size);
+}
+
 int nn_start(int (*child)(void *), void *job, int flags, int *pidfd) {
-  char stack[STACK] __attribute__((aligned(16)));
+  nn_stack stack;
   sigset_t all, old;
+  int err = nn_stack_map(&stack);
+  if (err != 0) {
+    errno = err;
+    return -1;
+  }
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  int pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | flags,
-                  job, pidfd);
-  int err = errno;
+  int pid = clone(child, stack.top, CLONE_VM | CLONE_VFORK | flags, job, pidfd);
+  err = errno;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
+  nn_stack_unmap(&stack);
   errno = err;
   return pid;
 }
@@ -188,14 +219,22 @@ CHILD static int go_between(void *arg) {
    of the host to do. */
 static int start_kept(int (*child)(void *), nn_job *job, int flags,
                       int *pidfd) {
-  char stack[STACK] __attribute__((aligned(16)));
-  kept_job kept = {child, job, flags, pidfd, stack + sizeof stack, -1};
+  nn_stack stack;
   if (job->keeper < 0)
     return nn_start(child, job, flags, pidfd);
-  if (nn_helper(go_between, &kept, CLONE_FILES | (flags & CSIGNAL)) < 0)
-    return -1;
-  errno = job->err;
-  return kept.pid;
+  int err = nn_stack_map(&stack);
+  if (err == 0) {
+    kept_job kept = {child, job, flags, pidfd, stack.top, -1};
+    if (nn_helper(go_between, &kept, CLONE_FILES | (flags & CSIGNAL)) < 0)
+      err = errno;
+    nn_stack_unmap(&stack);
+    if (err == 0) {
+      errno = job->err;
+      return kept.pid;
+    }
+  }
+  errno = err;
+  return -1;
 }
 
 /* Runs the prepared job. What went wrong is then in job->step and job->err. */
@@ -224,7 +263,9 @@ static void run(nn_job *job, nn_process *process) {
 static void make_template(lua_State *L, nn_job *job, nn_ns *ns) {
   if (ns->template >= 0)
     return;
-  job->binds = push_binds(L, nn_ns_name(ns));
+  job->binds = push_binds(L, job, nn_ns_name(ns));
+  if (job->err != 0)
+    return;
   if (reap_helper(start_kept(nn_template_child, job, CLONE_FILES, NULL)) < 0)
     job->err = errno;
   if (job->err != 0)
@@ -284,7 +325,7 @@ static void prepare_mounts(lua_State *L, int table, nn_job *job, nn_ns *ns,
   job->label = ns->name[0] != '\0' ? ns->name : "netns";
   job->mounts = strcmp(mounts, "shared") != 0;
   if (job->mounts) {
-    job->binds = push_binds(L, nn_ns_name(ns));
+    job->binds = push_binds(L, job, nn_ns_name(ns));
     return;
   }
   make_template(L, job, ns);
@@ -317,7 +358,7 @@ static const char *prepare_streams(lua_State *L, int table, nn_job *job,
 }
 
 static int start_failed(lua_State *L, const nn_job *job, const char *what,
-                        const char *stream) {
+                        const nn_ns *ns, const char *stream) {
   const char *label = nn_ns_label(L, 2), *detail = "";
   if (stream != NULL)
     return nn_fail(L, job->err, "%s %s: %s", what, label, stream);
@@ -325,6 +366,11 @@ static int start_failed(lua_State *L, const nn_job *job, const char *what,
     return nn_fail(L, job->err, "%s %s: %s", what, label, job->argv[0]);
   if (job->step == NN_STEP_CWD)
     detail = lua_pushfstring(L, " \"%s\"", job->cwd ? job->cwd : job->base);
+  else if (job->step == NN_STEP_ETC)
+    detail = nn_ns_name(ns);
+  else if (job->step == NN_STEP_CLONE && job->err == EAGAIN)
+    detail = " (a limit of processes is reached: that of the user, ulimit -u, or"
+             " pids.max of the cgroup)";
   return nn_fail(L, job->err, "%s %s: %s%s", what, label, step_text(job->step),
                  detail);
 }
@@ -364,7 +410,7 @@ static int spawn_spawn(lua_State *L) {
   nn_ns_done(ns);
   if (job.err != 0) {
     nn_process_close(process);
-    return start_failed(L, &job, what, stream);
+    return start_failed(L, &job, what, ns, stream);
   }
   lua_settop(L, 4);
   return 1;

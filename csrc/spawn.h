@@ -20,7 +20,9 @@ typedef struct nn_bind {
 /* Where a child failed; step_text in spawn.c says it in words. */
 enum nn_step {
   NN_STEP_CLONE,
+  NN_STEP_ETC,
   NN_STEP_KEEPER,
+  NN_STEP_GROUP,
   NN_STEP_LIFELINE,
   NN_STEP_STREAMS,
   NN_STEP_CLOSE,
@@ -66,8 +68,7 @@ typedef struct nn_job {
   int err;
 } nn_job;
 
-/* What runs in a child: its stack is the parent's array, which a sanitizer must
-   not mark. */
+/* What runs in a child, on a stack that a sanitizer does not know. */
 #define CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
 /* spawn.c: runs `child` in a process that shares our memory, and with `flags`
@@ -90,6 +91,15 @@ extern char **environ;
 char **nn_push_strings(lua_State *L, size_t extra);
 const char **nn_push_programs(lua_State *L, const char *program,
                               const char *path);
+/* A stack for a child: a mapping of its own, with a page below that nobody may
+   touch, since the thread's own may be small. */
+typedef struct nn_stack {
+  char *base, *top;
+  size_t size;
+} nn_stack;
+
+int nn_stack_map(nn_stack *stack); /* 0 or an errno */
+void nn_stack_unmap(const nn_stack *stack);
 /* Runs `child` with all signals blocked, which it resets. Its process id, or -1
    and errno. Returns when it has executed a program or is gone. */
 int nn_start(int (*child)(void *), void *job, int flags, int *pidfd);

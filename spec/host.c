@@ -289,12 +289,29 @@ static int host_meet(lua_State *L) {
   return 1;
 }
 
+static int host_state(lua_State *L);
+
 static const luaL_Reg host[] = {{"execute", host_execute},
                                 {"drop", host_drop},
                                 {"fork", host_fork}, {"child", host_child},
                                 {"wait", host_wait}, {"reaped", host_reaped},
                                 {"grow", host_grow}, {"shrink", host_shrink},
-                                {"meet", host_meet}, {NULL, NULL}};
+                                {"meet", host_meet}, {"state", host_state},
+                                {NULL, NULL}};
+
+/* host.state(text): runs a script in a Lua state of its own, and closes that, as
+   a server does for each request. */
+static int host_state(lua_State *L) {
+  const char *text = luaL_checkstring(L, 1);
+  lua_State *other = luaL_newstate();
+  luaL_openlibs(other);
+  luaL_newlib(other, host);
+  lua_setglobal(other, "host");
+  bool ok = luaL_dostring(other, text) == LUA_OK;
+  lua_pushstring(L, ok ? "" : lua_tostring(other, -1));
+  lua_close(other);
+  return ok ? 0 : lua_error(L);
+}
 
 /* --- threads ------------------------------------------------------------- */
 

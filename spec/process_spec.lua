@@ -385,11 +385,15 @@ describe("a process #novalgrind", function()
       end
     end)
 
-    it("leaves alone what a program that has ended left behind", function()
-      local process = spawn("sleep 1000 & echo $!", { stdout = "pipe" })
+    it("leaves alone what a program with detach left behind", function()
+      local process = spawn("sleep 1000 & echo $!",
+        { stdout = "pipe", detach = true })
       local child = process.stdout:read "*n"
       assert.is_true(process:wait(LONG))
       process:close()
+      local marks = spawn { "true" } -- time enough for a signal
+      assert.is_true(marks:wait(LONG))
+      marks:close()
       assert.is_true(t.runs(child))
       t.stop(child)
     end)

@@ -860,8 +860,8 @@ describe("a wrong argument #novalgrind", function()
         { nil, "table expected, got nil" },
         { "true", "table expected, got string" },
         { {}, "a program expected" },
-        { { 5 }, "element 1: string expected, got number" },
-        { { "true", {} }, "element 2: string expected, got table" },
+        { { true }, "element 1: string or number expected, got boolean" },
+        { { "true", {} }, "element 2: string or number expected, got table" },
         { { "true", "a\0b" }, "element 2 has a NUL byte" },
       } do
         local text = ("bad argument 'argv' to '%s' (%s)"):format(name, case[2])
@@ -906,9 +906,7 @@ describe("a wrong argument #novalgrind", function()
     local shut = assert(io.tmpfile())
     shut:close()
     local cases = {
-      env = { "table from names to strings", "A=1", 5, { "A=1" },
-        { [""] = "x" }, { ["A=B"] = "x" }, { A = true }, { A = {} },
-        { A = "a\0b" }, { ["A\0B"] = "x" } },
+      env = { "table from names to strings", "A=1", 5 },
       cwd = { "string without NUL", 5, {}, true, "a\0b" },
       timeout = { "seconds", "5", -1, 0 / 0, -math.huge, {}, true },
       mounts = { 'boolean or "shared"', "private", 1, {} },
@@ -933,6 +931,18 @@ describe("a wrong argument #novalgrind", function()
           end
         end
       end
+    end
+    for problem, env in pairs {
+      ['"1" is no name of a variable'] = { "A=1" },
+      ['"" is no name of a variable'] = { [""] = "x" },
+      ['"A=B" is no name of a variable'] = { ["A=B"] = "x" },
+      [("%q is no name of a variable"):format "A\0B"] = { ["A\0B"] = "x" },
+      ["'A': string or number expected, got boolean"] = { A = true },
+      ["'A': string or number expected, got table"] = { A = {} },
+      ["'A' has a NUL byte"] = { A = "a\0b" },
+    } do
+      raises(("bad argument 'env' to 'exec' (%s)"):format(problem),
+        function() netns.exec(ns, { "true" }, { env = env }) end)
     end
     -- nobody would read or write it
     for _, key in ipairs { "stdin", "stdout", "stderr" } do

@@ -90,15 +90,28 @@ local function count(what, name, list)
   return n
 end
 
+--- A string, or a number as one whatever the locale; nil for what is neither.
+-- An integral number has no fraction.
+function check.text(value)
+  if type(value) == "string" then return value end
+  if type(value) ~= "number" then return nil end
+  if value % 1 == 0 and math.abs(value) < 2 ^ 53 then
+    return ("%.0f"):format(value)
+  end
+  return (tostring(value):gsub(",", "."))
+end
+
 --- The command line of a program: a copy, which nobody else changes.
 function check.argv(what, argv)
   check.table(what, "argv", argv)
   local copy, n = {}, count(what, "argv", argv)
   if n == 0 then wrong("argv", what, "a program expected") end
   for i = 1, n do
-    local word = rawget(argv, i)
-    if type(word) ~= "string" then
-      wrong("argv", what, "element %d: string expected, got %s", i, type(word))
+    local value = rawget(argv, i)
+    local word = check.text(value)
+    if not word then
+      wrong("argv", what, "element %d: string or number expected, got %s", i,
+        type(value))
     elseif word:find("\0", 1, true) then
       wrong("argv", what, "element %d has a NUL byte", i)
     end
@@ -180,9 +193,13 @@ end
 local function is_environment(env)
   if type(env) ~= "table" then return false end
   for name, value in next, env do
-    if not is_text(name) or name == "" or name:find("=", 1, true)
-      or not (is_text(value) or type(value) == "number") then
-      return false
+    if not is_text(name) or name == "" or name:find("=", 1, true) then
+      return false, ("%q is no name of a variable"):format(tostring(name))
+    elseif not check.text(value) then
+      return false, ("'%s': string or number expected, got %s")
+        :format(name, type(value))
+    elseif not is_text(check.text(value)) then
+      return false, ("'%s' has a NUL byte"):format(name)
     end
   end
   return true
@@ -268,8 +285,11 @@ function check.options(what, opts, known)
     if kind == "boolean" and (value == 0 or value == 1) then
       value = value == 1
     end
-    local is = special and special[2](value) or type(value) == kind
-    if not is then
+    local is, problem = type(value) == kind, nil
+    if special then is, problem = special[2](value) end
+    if problem then
+      check.problem(what, key, "%s", problem)
+    elseif not is then
       check.expected(what, key, special and special[1] or kind, value)
     end
     copy[key] = value

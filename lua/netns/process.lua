@@ -11,8 +11,9 @@ Process.__index = Process
 
 local processes = {} -- what the rest of the library does with them
 
--- Seconds that a program has for its own end, between TERM and KILL.
-local GRACE = 1
+-- Seconds that a program has for its own end, between TERM and KILL; and then
+-- the kernel, which does not end one that waits for a device, say.
+local GRACE, PATIENCE = 1, 10
 
 local MAX_SIGNAL = 64
 
@@ -36,15 +37,20 @@ local function release(child)
   child:close()
 end
 
-local function abandon(self)
-  local child = self.child
-  self.child = nil
-  if not child then return end
+-- Lets a program, or what is left of its group, live on.
+local function leave(child)
   if child:running() then
     dropped[child] = true
   else
+    child:cut()
     release(child)
   end
+end
+
+local function abandon(self)
+  local child = self.child
+  self.child = nil
+  if child then leave(child) end
 end
 
 local function sweep()
@@ -58,7 +64,7 @@ local function sweep()
   while abandoned[1] do
     local i = core.await(abandoned, 0)
     if not i then return end
-    release(table.remove(abandoned, i))
+    leave(table.remove(abandoned, i))
   end
 end
 
@@ -70,22 +76,31 @@ end
 
 -- Ends the whole process group: first so that it may clean up, then for good.
 local function press(self)
-  self.child:doom(self.pressed and core.signals.KILL or core.signals.TERM)
-  self.deadline = not self.pressed and core.now() + GRACE or nil
-  self.pressed = true
+  local signal = self.pressed and "KILL" or "TERM"
+  self.child:doom(core.signals[signal])
+  self.deadline = core.now() + (self.pressed and PATIENCE or GRACE)
+  self.pressed, self.stuck = signal, nil
 end
 
 -- Its time is up, unless it has ended and only its output is waited for.
 local function expire(self)
   if not self.child:running() then
     self.deadline = nil
+  elseif self.pressed == "KILL" then
+    self.deadline, self.stuck = nil, true
   else
     self.overdue = self.overdue or not self.pressed
     press(self)
   end
 end
 
---- Waits until one of the processes is over, ending those whose time is up.
+-- Whether it is over as far as anybody can do something for it.
+local function is_stuck(self)
+  return self.stuck and self.child:running()
+end
+
+--- Waits until one of the processes is over, ending those whose time is up. One
+-- that KILL does not end counts as over after a while.
 -- @param list
 -- @param limit when to stop waiting, a time of core.now()
 -- @param keys whether the terminal's keys are for the program, see await.c
@@ -97,7 +112,8 @@ function processes.first(list, limit, keys)
   while true do
     local deadline = limit or math.huge
     for _, process in ipairs(list) do
-      deadline = math.min(deadline, process.deadline or math.huge)
+      deadline = is_stuck(process) and 0
+        or math.min(deadline, process.deadline or math.huge)
     end
     local left = deadline < math.huge and math.max(deadline - core.now(), 0)
     local i = core.await(children, left or nil, keys)
@@ -105,24 +121,40 @@ function processes.first(list, limit, keys)
     if i then return i end
     local now = core.now()
     if limit and limit <= now then return nil end
-    for _, process in ipairs(list) do
+    for place, process in ipairs(list) do
       if process.deadline and process.deadline <= now then expire(process) end
+      if is_stuck(process) then return place end
     end
   end
 end
 
---- Ends all of these processes at once, waits for it, and closes them.
+-- One that KILL has not ended, as a result.
+local function stuck(self)
+  return { ok = false, how = "timeout", errno = core.errno.ETIMEDOUT,
+    message = ("%s: SIGKILL does not end it"):format(title(self)) }
+end
+
+--- Ends all of these processes at once, waits for it, and closes them: true; or
+-- nil, message, errno, if one does not end.
 -- @local
 function processes.finish(list)
-  local rest = {}
+  local rest, left = {}, nil
   for _, process in ipairs(list) do
     if process.child:running() then
       rest[#rest + 1] = process
-      if not process.pressed then press(process) end
+      if not process.pressed or process.stuck then press(process) end
     end
   end
   while rest[1] do table.remove(rest, processes.first(rest)) end
-  for _, process in ipairs(list) do release(process.child) end
+  for _, process in ipairs(list) do
+    if is_stuck(process) then
+      left = stuck(process)
+    else
+      release(process.child)
+    end
+  end
+  if left then return nil, left.message, left.errno end
+  return true
 end
 
 --- Waits for one; an error in between, as Ctrl-C raises it, ends the program.
@@ -141,9 +173,11 @@ end
 -- @local
 function processes.outcome(process)
   local child, begin = process.child, title(process)
+  if is_stuck(process) then return stuck(process) end
   if process.overdue then
     return { ok = false, how = "timeout", errno = core.errno.ETIMEDOUT,
-      message = ("%s: ended after %g s"):format(begin, process.timeout) }
+      message = ("%s: ended after %s s")
+        :format(begin, check.text(process.timeout)) }
   end
   local how, code, errno = child:status()
   if not how then
@@ -167,23 +201,27 @@ function processes.results(outcome)
   return nil, outcome.message, outcome.how, outcome.code
 end
 
---- Closes one that is over.
+--- Closes one that is over, and leaves what it has left behind alone.
 -- @local
 function processes.release(process)
-  release(process.child)
+  leave(process.child)
 end
 
---- Ends a keeper, and all programs that were started with it in their job.
+--- Ends a keeper, and all programs that were started with it in their job: at
+-- once with `kill`, or when it has done what it does at its end. Returns true;
+-- or nil, message, errno.
 -- @local
-function processes.end_keeper(keeper)
-  keeper:kill()
+function processes.end_keeper(keeper, kill, what)
+  keeper:stop(kill)
+  local deadline = core.now() + PATIENCE
   for child in pairs(held) do
     if keepers[child] == keeper and child:running() then
-      core.await { child }
+      core.await({ child }, math.max(deadline - core.now(), 0))
     end
   end
-  keeper:close()
+  local ok, message, errno = keeper:wait(what)
   sweep()
+  return ok, message, errno
 end
 
 --- Starts a program. `job` is what core.spawn wants, and `timeout`. In a node
@@ -194,7 +232,7 @@ function processes.start(what, NS, job)
   local message, errno
   local keep = type(NS) == "userdata" and NS.keep
   if keep then
-    job.keeper, message, errno = keep(NS)
+    job.keeper, message, errno = keep(("%s %s"):format(what, core.label(NS)))
     if not job.keeper then return nil, message, errno end
   end
   -- made first, so that nothing is left that could fail once the program runs
@@ -269,14 +307,20 @@ function Process:wait(timeout)
   return processes.results(processes.outcome(self))
 end
 
+local KILL = { group = "boolean" }
+
 --- Sends a signal to the program, though not to its children.
--- @tparam[opt="TERM"] string|integer signal `TERM`, `SIGTERM`, or its number
+-- @tparam[opt="TERM"] string|integer signal `TERM`, `SIGTERM`, `RTMIN+1`, or
+-- its number
+-- @tparam[opt] table opts `group=true`: to all of its process group, of which
+-- something may be left when the program itself has ended (Linux 6.9)
 -- @treturn[1] boolean true
 -- @return[2] nil
 -- @treturn[2] string message
 -- @treturn[2] integer errno: ESRCH if it has ended; EINVAL, EPERM; ECHILD in a
 -- forked child of the process that started it
-function Process:kill(signal)
+function Process:kill(signal, opts)
+  opts = check.options("kill", opts, KILL)
   signal = signal or "TERM"
   local number = signal
   if type(signal) == "string" then
@@ -291,7 +335,7 @@ function Process:kill(signal)
   end
   local child = child_of(self, "kill")
   core.await({ child }, 0) -- a zombie would take any signal
-  return child:signal(number)
+  return child:signal(number, opts.group)
 end
 
 local function log_of(self, what)
@@ -340,13 +384,22 @@ function Process:wait_log(pattern, timeout)
   return output:wait(finder, deadline, child_of(self, "wait_log"), title(self))
 end
 
---- Ends the program, unless it was started with `detach` or has ended: TERM to
--- all of its process group, and a second later KILL. Closes the streams, too.
--- Closing twice does no harm.
--- @treturn boolean true
+--- Ends the program, unless it was started with `detach`: TERM to all of its
+-- process group, and a second later KILL. If the program has ended before, KILL
+-- to what is left of its group. Closes the streams, too. Closing twice does no
+-- harm.
+-- @treturn[1] boolean true
+-- @return[2] nil, and it is not closed
+-- @treturn[2] string message
+-- @treturn[2] integer errno: ETIMEDOUT if the kernel has not ended it ten
+-- seconds after KILL
 function Process:close()
   if self.detach then abandon(self) end
-  if self.child then processes.finish { self } end
+  if self.child then
+    if not self.child:running() then self.child:doom(core.signals.KILL) end
+    local ok, message, errno = processes.finish { self }
+    if not ok then return nil, message, errno end
+  end
   if self.output then self.output:close() end
   -- last, since what is left in a buffer would wait for a program that lives
   for name in pairs(STREAMS) do

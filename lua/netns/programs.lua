@@ -36,7 +36,9 @@ local SPAWN = known {
 local function environment(env)
   if not env then return nil end
   local list = {}
-  for name, value in pairs(env) do list[#list + 1] = name .. "=" .. value end
+  for name, value in pairs(env) do
+    list[#list + 1] = name .. "=" .. check.text(value)
+  end
   table.sort(list)
   return list
 end
@@ -48,7 +50,7 @@ function programs.job(argv, opts)
   if mounts ~= "shared" then mounts = mounts ~= false and "own" or nil end
   return {
     argv = argv, env = environment(opts.env),
-    path = opts.env and opts.env.PATH and tostring(opts.env.PATH),
+    path = opts.env and check.text(opts.env.PATH),
     cwd = opts.cwd, mounts = mounts, detach = opts.detach,
     stdin = opts.input and "pipe" or opts.stdin,
     stdout = opts.stdout, stderr = opts.stderr,

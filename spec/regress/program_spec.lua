@@ -133,3 +133,68 @@ describe("a signal", function()
     end
   end)
 end)
+
+describe("a program #novalgrind", function()
+  t.guard(before_each, after_each)
+
+  it("is not started with the machine's files if its own cannot be read",
+    function()
+      local name = t.name()
+      local ns = t.keep(assert(netns.add(name)))
+      local etc = "/etc/netns/" .. name
+      local ERRNOS = { touch = 20, ["ln -s " .. name] = 40 } -- ENOTDIR, ELOOP
+      for command, number in pairs(ERRNOS) do
+        t.must("mkdir -p /etc/netns; %s %s", command, etc)
+        for _, mounts in ipairs { true, "shared" } do
+          local ok, message, err = ns:exec({ "true" }, { mounts = mounts })
+          assert.is_nil(ok)
+          assert.matches(("^exec %q: cannot read %s: "):format(name, etc)
+            :gsub("%-", "%%-"), message)
+          assert.equal(number, err)
+        end
+        assert.is_true(ns:exec({ "true" }, { mounts = false }))
+        t.must("rm %s", etc)
+      end
+      assert.is_true(ns:exec { "true" })
+      assert(netns.delete(name))
+    end)
+
+  it("starts on a thread with a small stack", function()
+    assert.equal("ok", (t.script([[
+      local netns = require "netns"
+      local ns = assert(netns.new())
+      for _, mounts in ipairs { true, false, "shared" } do
+        assert(ns:exec({ "true" }, { mounts = mounts }))
+      end
+      local lab = assert(require "netns.topology".build {
+        links = { "a -- b" }, ipv6 = false })
+      assert(lab.a:exec { "true" })
+      lab:close()
+      print "ok"
+    ]], "sh -c 'ulimit -s 64; exec \"$@\"' -")))
+  end)
+
+  it("gets numbers as text, in argv and in env", function()
+    local ns = t.keep(assert(netns.new()))
+    assert.equal("1 2 -3 1.5 1e+300 7 0.5\n", assert(ns:capture({ "sh", "-c",
+      'echo "$@" $A $B', "-", 1, 2.0, -3, 1.5, 1e300 },
+      { env = { A = 7.0, B = 0.5, PATH = os.getenv "PATH" } })).stdout)
+  end)
+
+  it("is told apart from a limit of processes", function()
+    local output = t.with_calls([[
+      #include <errno.h>
+      int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...) {
+        errno = EAGAIN;
+        return -1;
+      }
+    ]], [[
+      local netns = require "netns"
+      local _, message, errno = netns.exec("/proc/self/ns/net", { "true" })
+      print(message:match ": (.*)", errno)
+    ]])
+    assert.equal("cannot start a process (a limit of processes is reached: "
+      .. "that of the user, ulimit -u, or pids.max of the cgroup): Resource "
+      .. "temporarily unavailable\t11", output)
+  end)
+end)

@@ -28,12 +28,31 @@ local INSIDE = {} -- a key that nobody else has
 
 -- Programs --------------------------------------------------------------------
 
--- Takes the names away that are still those of the lab.
-local function unname(inside)
-  for name, inode in pairs(inside.named) do
-    if core.inode(name) == inode then names.delete(name) end
+-- Whether a name is none of the lab any more, or was taken away; or nil,
+-- message, errno.
+local function unname(name, inode)
+  local found, message, errno = core.inode(name)
+  if found == inode then
+    found, message, errno = names.delete(name)
   end
-  inside.named = {}
+  local gone = errno == core.errno.ENOENT or errno == core.errno.EINVAL
+  if found or gone then return true end
+  return nil, message, errno
+end
+
+-- Takes the names away that are still those of the lab: true; or nil, message,
+-- errno.
+local function unname_all(inside)
+  local ok, message, errno = true, nil, nil
+  for name, inode in pairs(inside.named) do
+    local fine, why, number = unname(name, inode)
+    if fine then
+      inside.named[name] = nil
+    else
+      ok, message, errno = nil, why, number
+    end
+  end
+  return ok, message, errno
 end
 
 -- What the keeper of a lab with names does when its starter has ended without
@@ -41,7 +60,7 @@ end
 -- name that was just being made or taken away a plain file may be left; a file
 -- at which others have mounted something cannot be removed.
 local SCRIPT = [[
-cat
+read -r line
 cd "$1" || exit
 shift
 while [ $# -gt 1 ]; do
@@ -51,8 +70,8 @@ while [ $# -gt 1 ]; do
 done
 ]]
 
-local function start_keeper(inside)
-  local argv = { "cat" }
+local function start_keeper(inside, what)
+  local argv = { "sh", "-c", "read -r line" }
   if next(inside.named) then
     argv = { "sh", "-c", SCRIPT, "netns-lab", core.run_dir }
     for name, inode in pairs(inside.named) do
@@ -61,23 +80,32 @@ local function start_keeper(inside)
     end
   end
   local message, errno
-  inside.keeper, message, errno = core.keeper(argv, "lab")
+  inside.keeper, message, errno = core.keeper(argv, what)
   if not inside.keeper then return nil, message, errno end
   return inside.keeper
 end
 
 -- For each program: the keeper is started when the first is.
 local function keep_of(inside)
-  return function() return inside.keeper or start_keeper(inside) end
+  return function(what)
+    if inside.keeper then return inside.keeper end
+    return start_keeper(inside, what)
+  end
 end
 
--- The names go first: as long as there are any, the keeper is to take them away
--- if this process is killed. In a forked child they are the parent's.
+-- Returns true; or nil, message, errno. The handles go first, and so leave
+-- descriptors for what follows. Then the names: as long as there are any, the
+-- keeper is to take them away if this process is killed, and does it now if
+-- this process cannot. In a forked child they are the parent's.
 local function close(inside)
-  if inside.keeper and inside.keeper:ours() then unname(inside) end
-  if inside.keeper then processes.end_keeper(inside.keeper) end
-  inside.keeper = nil
   for _, ns in pairs(inside.of) do ns:close() end
+  local keeper = inside.keeper
+  if not keeper or not keeper:ours() then return true end
+  local unnamed = unname_all(inside)
+  local ok, message, errno =
+    processes.end_keeper(keeper, unnamed, "close the lab")
+  if not ok then return nil, message, errno end
+  return unname_all(inside)
 end
 
 -- Building --------------------------------------------------------------------
@@ -87,7 +115,7 @@ local function name_all(inside)
     inside.named[model.name] = inside.of[model]:inode()
   end
   local named = inside.named
-  build.try("lab", start_keeper(inside))
+  build.try("lab", start_keeper(inside, "build"))
   inside.named = {}
   for _, model in ipairs(inside.model.nodes) do
     build.try(model.place, core.attach(model.name, inside.of[model])):close()
@@ -112,9 +140,10 @@ function lab.build(model)
   local inside = { model = model, of = {}, named = {} }
   local ok, failure = pcall(build_all, inside)
   if not ok then
-    close(inside)
+    local closed, message = close(inside)
     if type(failure) ~= "table" then error(failure, 0) end
-    return nil, ("%s: %s"):format(failure.place, failure.message), failure.errno
+    return nil, ("%s: %s%s"):format(failure.place, failure.message,
+      closed and "" or "; " .. message), failure.errno
   end
   local self = { [INSIDE] = inside, nodes = {}, plan = plan.say(model) }
   for _, of in ipairs(model.nodes) do
@@ -134,10 +163,16 @@ end
 
 --- Takes everything away: programs, names, namespaces, links. Closing twice
 -- does no harm.
--- @treturn boolean true
+-- @treturn[1] boolean true
+-- @return[2] nil, if a name is left or a program goes on; then it may be closed
+-- again
+-- @treturn[2] string message
+-- @treturn[2] integer errno: of the name; ETIMEDOUT for programs
 function Lab:close()
   local inside = self[INSIDE]
-  if not inside.closed then close(inside) end
+  if inside.closed then return true end
+  local ok, message, errno = close(inside)
+  if not ok then return nil, message, errno end
   inside.closed = true
   return true
 end
