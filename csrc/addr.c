@@ -47,14 +47,19 @@ static const nn_field head_fields[] = {
     {"scope", HEAD(ifa_scope), NN_NAME8, NN_STATE, scopes},
     END};
 
+/* `local` and `address` are keys, which get_prefixes writes. */
 static const nn_field attributes[] = {
     {"local", IFA_LOCAL, NN_IP, NN_STATE, NULL},
     {"address", IFA_ADDRESS, NN_IP, NN_STATE, NULL},
     {"broadcast", IFA_BROADCAST, NN_IP, NN_STATE, NULL},
-    {"anycast", IFA_ANYCAST, NN_IP, NN_STATE, NULL},
+    {"anycast", IFA_ANYCAST, NN_IP, NN_SHOWN, NULL},
+    {"multicast", IFA_MULTICAST, NN_IP, NN_SHOWN, NULL},
     {"label", IFA_LABEL, NN_TEXT, NN_SETTING, NULL},
     {"metric", IFA_RT_PRIORITY, NN_U32, NN_SETTING, NULL},
-    {"protocol", ADDR_PROTO, NN_NAME8, NN_STATE, protocols},
+    {"protocol", ADDR_PROTO, NN_NAME8, NN_SETTING, protocols},
+    {"flags", IFA_FLAGS, NN_OTHER, NN_STATE, NULL},
+    {"times", IFA_CACHEINFO, NN_OTHER, NN_STATE, NULL},
+    {"netnsid", IFA_TARGET_NETNSID, NN_OTHER, NN_STATE, NULL},
     END};
 
 static const nn_field cacheinfo[] = {
@@ -75,14 +80,14 @@ static const flag flags[] = {
     {"secondary", IFA_F_SECONDARY, AF_INET, true},
     {"temporary", IFA_F_TEMPORARY, AF_INET6, true},
     {"nodad", IFA_F_NODAD, AF_INET6, false},
-    {"optimistic", IFA_F_OPTIMISTIC, AF_INET6, true},
+    {"optimistic", IFA_F_OPTIMISTIC, AF_INET6, false},
     {"dadfailed", IFA_F_DADFAILED, AF_INET6, true},
     {"home", IFA_F_HOMEADDRESS, AF_INET6, false},
     {"deprecated", IFA_F_DEPRECATED, AF_UNSPEC, true},
     {"tentative", IFA_F_TENTATIVE, AF_INET6, true},
     {"mngtmpaddr", IFA_F_MANAGETEMPADDR, AF_INET6, false},
     {"noprefixroute", IFA_F_NOPREFIXROUTE, AF_UNSPEC, false},
-    {"autojoin", IFA_F_MCAUTOJOIN, AF_UNSPEC, true},
+    {"autojoin", IFA_F_MCAUTOJOIN, AF_UNSPEC, false},
     {"stable-privacy", IFA_F_STABLE_PRIVACY, AF_INET6, true},
     {NULL, 0, 0, false}};
 
@@ -122,7 +127,7 @@ bool nn_push_addr(const nn_codec *codec, const struct nlmsghdr *msg) {
   const int len = nlmsg_attrlen(msg, sizeof *info);
   lua_createtable(L, 0, 12);
   nn_head_read(codec, head_fields, info);
-  nn_fields_pick(codec, attributes, attrs, len);
+  nn_fields_read(codec, attributes, attrs, len);
   set_local(L);
   const struct nlattr *times = nla_find(attrs, len, IFA_CACHEINFO);
   if (times != NULL && nla_len(times) >= (int)sizeof(struct ifa_cacheinfo))
@@ -354,13 +359,79 @@ static bool put_scope(const nn_codec *codec, struct nl_msg *msg,
   return nn_head_write(codec, scope, 4, msg, info);
 }
 
-/* The arguments from the second on: link, address, options. */
+/* Pushes the field `name` of the row at 2, an address, with the length of the
+   prefix if it is to have one. */
+static void push_address(lua_State *L, const char *what, const char *name,
+                         bool whole) {
+  if (lua_getfield(L, 2, name) != LUA_TSTRING)
+    nn_raise_type(L, what, name, "string", -1);
+  if (whole || lua_getfield(L, 2, "prefixlen") == LUA_TNIL)
+    return;
+  if (lua_type(L, -1) != LUA_TNUMBER)
+    nn_raise_type(L, what, "prefixlen", "integer", -1);
+  lua_pushfstring(L, "%s/%d", lua_tostring(L, -2),
+                  (int)lua_tointeger(L, -1));
+}
+
+/* Takes a row that is the second argument apart: its link, its address, and as
+   options the rest of it. */
+static void take_row(lua_State *L, const char *what) {
+  static const char *const keys[] = {"link",      "index",   "family", "local",
+                                     "prefixlen", "address", NULL};
+  static const char *const none[] = {NULL};
+  lua_settop(L, 2);
+  nn_filter_copy(L, 2, none);
+  const int opts = lua_gettop(L);
+  const bool has_peer = lua_getfield(L, 2, "address") != LUA_TNIL;
+  if (has_peer) {
+    push_address(L, what, "address", false);
+    lua_setfield(L, opts, "peer");
+  }
+  for (const char *const *key = keys; *key != NULL; key++) {
+    lua_pushnil(L);
+    lua_setfield(L, opts, *key);
+  }
+  push_address(L, what, "local", has_peer);
+  lua_insert(L, 3);
+  lua_pushvalue(L, opts + 1);
+  lua_insert(L, 4);
+  lua_settop(L, 4);
+  lua_getfield(L, 2, "link");
+  lua_replace(L, 2);
+}
+
+/* The arguments from the second on: link, address, options; or a row. */
 static void check_arguments(lua_State *L, const char *what) {
+  if (lua_istable(L, 2) && lua_isnoneornil(L, 3))
+    take_row(L, what);
   lua_settop(L, 4);
   nn_arg_link(L, 2, what);
   nn_arg_string(L, 3, what, "address", NULL);
   nn_opt_table(L, 4, what, "opts");
 }
+
+/* What may be in options: what is put besides `attributes`, and the state that
+   rows have. */
+static const char *const options[] = {"peer",
+                                      "broadcast",
+                                      "scope",
+                                      "valid_life_time",
+                                      "preferred_life_time",
+                                      "nodad",
+                                      "home",
+                                      "mngtmpaddr",
+                                      "noprefixroute",
+                                      "optimistic",
+                                      "autojoin",
+                                      "dynamic",
+                                      "secondary",
+                                      "temporary",
+                                      "dadfailed",
+                                      "deprecated",
+                                      "tentative",
+                                      "stable-privacy",
+                                      NULL};
+static const nn_field *const known[] = {attributes, NULL};
 
 /* nil, message, errno about a link; `address` may be "". */
 static int fail(const nn_codec *codec, nn_ns *ns, const nn_ack *ack,
@@ -410,14 +481,15 @@ static int change(const nn_codec *codec, nn_ns *ns, int type) {
 Gives a link an address: `ip -n NAME address add ADDRESS dev LINK …`.
 @function addr_add
 @param NS
-@tparam string|integer link a name or an index
+@tparam string|integer|table link a name or an index; or a row of @{addrs}
+alone, whose address is added again as it was
 @tparam string address with the length of its prefix, `"10.0.0.1/24"`; without,
 that is 32 or 128
 @tparam[opt] table opts `peer`, the address of the other end, whose length of
 prefix then counts; `broadcast`, an address or `"+"`; `scope`, a name or a
 number; `label`; `metric`; `valid_life_time` and `preferred_life_time`, in whole
-seconds or `"forever"`; `noprefixroute`; and for IPv6, while IPv4 passes over
-them, `nodad`, `home`, `mngtmpaddr`
+seconds or `"forever"`; `protocol`; `noprefixroute`, `autojoin`; and for IPv6,
+while IPv4 passes over them, `nodad`, `home`, `mngtmpaddr`, `optimistic`
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message
@@ -425,23 +497,12 @@ them, `nodad`, `home`, `mngtmpaddr`
 ERANGE for an address that is none; EPERM
 */
 static int addr_add(lua_State *L) {
-  static const nn_field *const known[] = {attributes, NULL};
-  static const char *const others[] = {"peer",
-                                       "broadcast",
-                                       "scope",
-                                       "valid_life_time",
-                                       "preferred_life_time",
-                                       "nodad",
-                                       "home",
-                                       "mngtmpaddr",
-                                       "noprefixroute",
-                                       NULL};
   nn_codec codec;
   check_arguments(L, "addr_add");
   nn_ns *ns = nn_codec_open(L, "addr_add", &codec);
   if (ns == NULL)
     return 3;
-  nn_fields_check(&codec, 4, known, others);
+  nn_fields_check(&codec, 4, known, options);
   return change(&codec, ns, RTM_NEWADDR);
 }
 
@@ -449,9 +510,10 @@ static int addr_add(lua_State *L) {
 Takes an address away: `ip -n NAME address delete ADDRESS dev LINK`.
 @function addr_delete
 @param NS
-@tparam string|integer link a name or an index
+@tparam string|integer|table link a name or an index; or a row of @{addrs} alone
 @tparam string address as for @{addr_add}
-@tparam[opt] table opts `peer`, which belongs to an IPv4 address that has one
+@tparam[opt] table opts `peer`, which belongs to an IPv4 address that has one;
+what else @{addr_add} takes tells no two apart
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message
@@ -459,14 +521,12 @@ Takes an address away: `ip -n NAME address delete ADDRESS dev LINK`.
 EINVAL, ERANGE, EPERM
 */
 static int addr_delete(lua_State *L) {
-  static const nn_field *const known[] = {NULL};
-  static const char *const others[] = {"peer", NULL};
   nn_codec codec;
   check_arguments(L, "addr_delete");
   nn_ns *ns = nn_codec_open(L, "addr_delete", &codec);
   if (ns == NULL)
     return 3;
-  nn_fields_check(&codec, 4, known, others);
+  nn_fields_check(&codec, 4, known, options);
   return change(&codec, ns, RTM_DELADDR);
 }
 

@@ -23,6 +23,7 @@
 /* Bytes of a text: an alias' are the most that the kernel takes. With a limit
    nn_msg_push can promise room for all. */
 #define TEXT_MAX 255
+#define NN_ALTNAME_SIZE 128 /* of an alternative name, with its NUL */
 #define PATIENCE 10000 /* milliseconds with a dump that changes interrupt */
 
 nn_ns *nn_codec_open(lua_State *L, const char *what, nn_codec *codec) {
@@ -64,19 +65,68 @@ const nn_name nn_protocols[] = {
 
 /* --- links by name ------------------------------------------------------- */
 
+/* The name of a link at `arg`; NULL and errno if none can be called so. */
+static const char *link_name(lua_State *L, int arg, size_t *len) {
+  const char *name = lua_tolstring(L, arg, len);
+  errno = *len == 0 || memchr(name, '\0', *len) != NULL ? EINVAL : ENODEV;
+  return errno == EINVAL || *len >= NN_ALTNAME_SIZE ? NULL : name;
+}
+
+/* The index at `arg`; 0 and errno if there is none like that. */
+static unsigned link_number(lua_State *L, int arg) {
+  int is_integer;
+  const lua_Integer index = lua_tointegerx(L, arg, &is_integer);
+  errno = is_integer ? ENODEV : EINVAL;
+  return is_integer && index > 0 && index <= INT_MAX ? (unsigned)index : 0;
+}
+
+struct nl_msg *nn_link_request(const nn_codec *codec, int arg) {
+  struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
+  const char *name = NULL;
+  size_t len;
+  if (lua_type(codec->L, arg) == LUA_TNUMBER)
+    info.ifi_index = (int)link_number(codec->L, arg);
+  else
+    name = link_name(codec->L, arg, &len);
+  if (info.ifi_index == 0 && name == NULL)
+    return NULL;
+  struct nl_msg *msg = nn_msg_push(codec->L, RTM_GETLINK, 0);
+  nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO);
+  if (name != NULL)
+    nla_put_string(msg, len < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, name);
+  return msg;
+}
+
+/* The same for an alternative name that ioctl(2) is too small for. */
+static unsigned ask_index(const nn_codec *codec, int arg) {
+  const int top = lua_gettop(codec->L);
+  nn_ack ack = {.err = ENODEV};
+  unsigned index = 0;
+  if (codec->rtnl->protocol == NETLINK_ROUTE) {
+    struct nl_msg *msg = nn_link_request(codec, arg);
+    ack.err = nn_rtnl_send(codec->rtnl, nlmsg_hdr(msg));
+    const struct nlmsghdr *answer =
+        ack.err == 0 ? nn_rtnl_next(codec->rtnl, &ack) : NULL;
+    if (answer != NULL)
+      index = (unsigned)((const struct ifinfomsg *)nlmsg_data(answer))
+                  ->ifi_index;
+  }
+  lua_settop(codec->L, top);
+  errno = ack.err;
+  return index;
+}
+
 unsigned nn_link_index(const nn_codec *codec, int arg) {
   struct ifreq request = {.ifr_ifindex = 0};
   size_t len;
-  if (lua_type(codec->L, arg) == LUA_TNUMBER) {
-    lua_Integer index = lua_tointeger(codec->L, arg); /* 0 for a fraction */
-    errno = ENODEV;
-    return index > 0 && index <= INT_MAX ? (unsigned)index : 0;
-  }
-  const char *name = nn_arg_string(codec->L, arg, codec->what, "link", &len);
-  if (len == 0 || len >= IFNAMSIZ || strcspn(name, ":") != len) {
-    errno = len < IFNAMSIZ ? EINVAL : ENODEV; /* ioctl(2) cuts at a colon */
+  arg = lua_absindex(codec->L, arg);
+  if (lua_type(codec->L, arg) == LUA_TNUMBER)
+    return link_number(codec->L, arg);
+  const char *name = link_name(codec->L, arg, &len);
+  if (name == NULL)
     return 0;
-  }
+  if (len >= IFNAMSIZ || strchr(name, ':') != NULL) /* where ioctl(2) cuts */
+    return ask_index(codec, arg);
   strcpy(request.ifr_name, name);
   if (ioctl(codec->rtnl->fd, SIOCGIFINDEX, &request) != 0)
     return 0;
@@ -129,6 +179,15 @@ static void push_any(lua_State *L, const struct nlattr *attr) {
     lua_pushliteral(L, "any");
   else
     push_ip(L, nla_data(attr), len);
+}
+
+/* Bytes as one number. */
+static void push_digits(lua_State *L, const struct nlattr *attr) {
+  const unsigned char *bytes = nla_data(attr);
+  uint64_t value = 0;
+  for (int i = 0; i < nla_len(attr) && i < 8; i++)
+    value = value << 8 | bytes[i];
+  nn_format(L, "%#" PRIx64, value);
 }
 
 /* Two bytes of priority, and a hardware address; written as ip does. */
@@ -202,6 +261,8 @@ static int kind_size(int kind) {
     return 2;
   case NN_U64:
   case NN_BE64:
+  case NN_S64:
+  case NN_HEX:
     return 8;
   default:
     return 4;
@@ -221,6 +282,16 @@ static uint32_t get_part(const nn_part *part, const struct nlattr *attr) {
   for (uint32_t mask = part->mask; value != 0 && !(mask & 1); mask >>= 1)
     value >>= 1;
   return value;
+}
+
+/* Whether the kernel knows the bits of a part, which it says where there is a
+   mask. */
+static bool has_part(const nn_part *part, const struct nlattr *attr) {
+  uint32_t words[2];
+  if (part->size != sizeof words || nla_len(attr) < (int)sizeof words)
+    return true;
+  memcpy(words, nla_data(attr), sizeof words);
+  return (words[1] & part->mask) == part->mask;
 }
 
 static void push_part(lua_State *L, const nn_part *part,
@@ -294,6 +365,7 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_U16:
   case NN_U32:
   case NN_U64:
+  case NN_S64:
     lua_pushinteger(L, (lua_Integer)get_integer(attr));
     break;
   case NN_S32:
@@ -317,11 +389,12 @@ static void push_value(const nn_codec *codec, const nn_field *field,
     else
       lua_pushboolean(L, get_integer(attr) != 0);
     break;
-  case NN_FLAG:
-    lua_pushboolean(L, true);
+  case NN_FLAG: /* some are told as an u8, and taken as nothing */
+    lua_pushboolean(L, nla_len(attr) == 0 || get_integer(attr) != 0);
     break;
   case NN_TEXT:
   case NN_IFNAME:
+  case NN_ALTNAME:
     lua_pushlstring(L, nla_data(attr),
                     strnlen(nla_data(attr), (size_t)nla_len(attr)));
     break;
@@ -384,6 +457,9 @@ static void push_value(const nn_codec *codec, const nn_field *field,
   case NN_BRIDGE:
     push_bridge(L, attr);
     break;
+  case NN_HEX:
+    push_digits(L, attr);
+    break;
   case NN_INSIDE: /* more than a value, or none: nn_fields_push */
   case NN_GROUP:
   case NN_IF:
@@ -414,6 +490,8 @@ static bool push_field(const nn_codec *codec, const nn_field *field,
       return false;
     field = &this->field;
   }
+  if (field->kind == NN_PART && !has_part(field->detail, attr))
+    return false;
   push_value(codec, field, attr);
   return true;
 }
@@ -472,8 +550,7 @@ static void add_hex(lua_State *L, unsigned type, const void *data, int len) {
   lua_rawseti(L, -2, type);
 }
 
-/* Adds an attribute to `unknown` of the table on top. */
-static void add_unknown(const nn_codec *codec, const struct nlattr *attr) {
+void nn_fields_unknown(const nn_codec *codec, const struct nlattr *attr) {
   lua_State *L = codec->L;
   luaL_checkstack(L, 8, NULL);
   if (lua_getfield(L, -1, "unknown") == LUA_TNIL) {
@@ -526,7 +603,7 @@ void nn_fields_push(const nn_codec *codec, const nn_field *fields,
     for (unsigned type = 1; type <= NN_TYPE_MAX; type++)
       if (attrs[type] != NULL &&
           !(known.bits[type / 64] >> type % 64 & (uint64_t)1))
-        add_unknown(codec, attrs[type]);
+        nn_fields_unknown(codec, attrs[type]);
 }
 
 void nn_fields_read(const nn_codec *codec, const nn_field *fields,
@@ -540,7 +617,7 @@ void nn_fields_read(const nn_codec *codec, const nn_field *fields,
     return;
   for (; nla_ok(attr, len); attr = nla_next(attr, &len))
     if (nla_type(attr) > NN_TYPE_MAX || parsed[nla_type(attr)] != attr)
-      add_unknown(codec, attr);
+      nn_fields_unknown(codec, attr);
 }
 
 void nn_fields_pick(const nn_codec *codec, const nn_field *fields,
@@ -627,6 +704,15 @@ static bool put_integer(const nn_codec *codec, const nn_field *field,
 static bool get_number(const nn_codec *codec, const nn_field *field,
                        lua_Integer min, lua_Integer max, lua_Integer *value) {
   int is_integer;
+#if LUA_VERSION_NUM < 503 /* digits of one that a number cannot hold */
+  if (kind_size(field->kind) == 8 && lua_type(codec->L, -1) == LUA_TSTRING) {
+    char *end;
+    errno = 0;
+    *value = strtoll(lua_tostring(codec->L, -1), &end, 10);
+    return (errno == 0 && *end == '\0' && *value >= min) ||
+           refuse(codec, field, EINVAL);
+  }
+#endif
   if (lua_type(codec->L, -1) != LUA_TNUMBER)
     wrong_type(codec, field, "integer");
   *value = lua_tointegerx(codec->L, -1, &is_integer);
@@ -654,6 +740,9 @@ static bool put_number(const nn_codec *codec, const nn_field *field,
     break;
   case NN_S32:
     size = 4, min = INT32_MIN, max = INT32_MAX;
+    break;
+  case NN_S64:
+    min = INT64_MIN;
     break;
   default:
     break;
@@ -693,8 +782,8 @@ static int parse_hw(const char *text, unsigned char *bytes) {
 }
 
 /* The kernel would pass over an empty one in silence. */
-static bool valid_ifname(const char *name, size_t len) {
-  if (len == 0 || len >= IFNAMSIZ || strcmp(name, ".") == 0 ||
+static bool valid_ifname(const char *name, size_t len, size_t size) {
+  if (len == 0 || len >= size || strcmp(name, ".") == 0 ||
       strcmp(name, "..") == 0)
     return false;
   for (; *name != '\0'; name++)
@@ -711,11 +800,13 @@ static bool put_bytes(const nn_codec *codec, const nn_field *field,
     wrong_type(codec, field, "string");
   const char *text = lua_tolstring(codec->L, -1, &len);
   if (memchr(text, '\0', len) != NULL ||
-      (field->kind == NN_IFNAME && !valid_ifname(text, len)))
+      (field->kind == NN_IFNAME && !valid_ifname(text, len, IFNAMSIZ)) ||
+      (field->kind == NN_ALTNAME &&
+       !valid_ifname(text, len, NN_ALTNAME_SIZE)))
     return refuse(codec, field, EINVAL);
   if (len > TEXT_MAX)
     return refuse(codec, field, ERANGE);
-  if (field->kind == NN_TEXT || field->kind == NN_IFNAME) /* or the NUL alone */
+  if (field->kind != NN_HW && field->kind != NN_IP) /* or the NUL alone */
     return put(codec, field, field->type, msg, text, len > 0 ? (int)len : 1);
   int size = field->kind == NN_HW ? parse_hw(text, bytes) : 0;
   if (size == 0)
@@ -858,7 +949,7 @@ static bool put_boolean(const nn_codec *codec, const nn_field *field,
   if (field->kind == NN_BOOL32 && lua_type(codec->L, -1) == LUA_TNUMBER)
     return put_number(codec, field, msg);
   const bool value = nn_boolean(codec, field->name);
-  if (field->kind == NN_BOOL)
+  if (field->kind == NN_BOOL && (value || field->detail == NULL))
     return put_integer(codec, field, msg, value, 1);
   if (field->kind == NN_BOOL32)
     return put_integer(codec, field, msg, value, 4);
@@ -878,6 +969,26 @@ static bool put_any(const nn_codec *codec, const nn_field *field,
       (strcasecmp(text, "any") != 0 && nn_parse_ip(text, bytes) != size))
     return refuse(codec, field, EINVAL);
   return put(codec, field, field->type, msg, bytes, size);
+}
+
+/* 8 bytes as one number, in hexadecimal. */
+static bool put_digits(const nn_codec *codec, const nn_field *field,
+                       struct nl_msg *msg) {
+  unsigned char bytes[8];
+  size_t len;
+  char *end;
+  if (lua_type(codec->L, -1) != LUA_TSTRING)
+    wrong_type(codec, field, "string");
+  const char *text = lua_tolstring(codec->L, -1, &len);
+  errno = 0;
+  unsigned long long value = strtoull(text, &end, 16);
+  if (!isxdigit((unsigned char)text[0]) || end != text + len)
+    return refuse(codec, field, EINVAL);
+  if (errno != 0)
+    return refuse(codec, field, ERANGE);
+  for (int i = 7; i >= 0; i--, value >>= 8)
+    bytes[i] = (unsigned char)value;
+  return put(codec, field, field->type, msg, bytes, sizeof bytes);
 }
 
 /* A number, or one that is written as an IPv4 address. */
@@ -1045,6 +1156,7 @@ static bool put_value(const nn_codec *codec, const nn_field *field,
     return put_boolean(codec, field, msg);
   case NN_TEXT:
   case NN_IFNAME:
+  case NN_ALTNAME:
   case NN_HW:
   case NN_IP:
     return put_bytes(codec, field, msg);
@@ -1081,6 +1193,8 @@ static bool put_value(const nn_codec *codec, const nn_field *field,
     return put_list(codec, field, msg);
   case NN_STRUCT:
     return put_struct(codec, field, msg);
+  case NN_HEX:
+    return put_digits(codec, field, msg);
   default:
     return put_number(codec, field, msg);
   }
@@ -1352,6 +1466,7 @@ static bool spell_value(const nn_codec *codec, const nn_field *field) {
     return true;
   case NN_TEXT:
   case NN_IFNAME:
+  case NN_ALTNAME:
   case NN_BRIDGE:
     check_type(codec, field, LUA_TSTRING, "string");
     lua_pushvalue(L, -1);
@@ -1525,6 +1640,11 @@ bool nn_filter_push(const nn_codec *codec, int filter, nn_speller *spell) {
   return true;
 }
 
+bool nn_field_put(const nn_codec *codec, const nn_field *field,
+                  struct nl_msg *msg) {
+  return put_value(codec, field, msg);
+}
+
 /* Whether the value on top is one of the array below it; false is also what is
    not there. */
 static bool is_one_of(lua_State *L) {
@@ -1536,6 +1656,20 @@ static bool is_one_of(lua_State *L) {
            (!lua_toboolean(L, -1) && !lua_toboolean(L, value));
   lua_settop(L, value);
   return same;
+}
+
+bool nn_filter_holds(const nn_codec *codec, int row, nn_speller *spell) {
+  lua_State *L = codec->L;
+  const int value = lua_gettop(L);
+  bool holds = false;
+  luaL_checkstack(L, 12, NULL);
+  if (push_alternatives(codec, spell)) {
+    lua_pushvalue(L, value - 1);
+    lua_rawget(L, row);
+    holds = is_one_of(L);
+  }
+  lua_settop(L, value);
+  return holds;
 }
 
 /* Whether the row on top, which is taken away if not, has all that the filter

@@ -18,14 +18,17 @@ enum nn_kind {
   NN_U32,
   NN_U64,
   NN_S32,
+  NN_S64,
   NN_BE16, /* of the network's: a port */
   NN_BE32,
   NN_BE64,
-  NN_BOOL,   /* an u8 of 0 or 1: boolean */
+  NN_BOOL,   /* an u8 of 0 or 1: boolean; with a `detail`, false is not written
+              */
   NN_BOOL32, /* an u32 of 0 or 1, which are taken, too: boolean */
   NN_FLAG,   /* nothing, but there or not: boolean */
   NN_TEXT,   /* a string */
   NN_IFNAME, /* the name of a link: 1 to 15 bytes, no slash, colon or space */
+  NN_ALTNAME, /* an alternative one: 1 to 127 bytes, the same */
   NN_HW,     /* a hardware address: "52:54:00:12:34:56"; of 4 or 16
                 bytes, as tunnels have, it is an IP address */
   NN_IP,     /* of 4 or 16 bytes: "192.0.2.1"; for the latter, `detail` may be
@@ -52,6 +55,7 @@ enum nn_kind {
   NN_IF,     /* counts only if another attribute says so: nn_if */
   NN_EACH,   /* written only: a value for each of the fields in `detail` */
   NN_TIMER,  /* an u64 of hundredths: seconds */
+  NN_HEX,    /* 8 bytes: "0xf7ffffff000000ff" */
   NN_NUMBER, /* of filters only: not an integer */
   NN_PREFIX, /* of filters only: an address or prefix; `detail` is the word of
                 rows for the one that every address has */
@@ -154,6 +158,10 @@ void nn_fields_pick(const nn_codec *codec, const nn_field *fields,
    type. */
 bool nn_fields_write(const nn_codec *codec, const nn_field *fields, int table,
                      struct nl_msg *msg);
+/* Appends the value on top as the attribute of a field, whatever its role; false
+   after nil, message, errno. */
+bool nn_field_put(const nn_codec *codec, const nn_field *field,
+                  struct nl_msg *msg);
 /* The same for fields in a message's head, or another struct: `type` is their
    offset in it. Writing passes through the end of `msg`, which stays as it was;
    what the table lacks is left alone. */
@@ -166,6 +174,8 @@ bool nn_head_write(const nn_codec *codec, const nn_field *fields, int table,
 void nn_fields_check(const nn_codec *codec, int table,
                      const nn_field *const *fields, const char *const *others);
 
+/* Adds an attribute to `unknown` of the table on top. */
+void nn_fields_unknown(const nn_codec *codec, const struct nlattr *attr);
 /* Whether the table lists no attribute as `unknown`; false after pushing nil,
    message, errno. */
 bool nn_fields_known(const nn_codec *codec, int table);
@@ -215,6 +225,9 @@ void nn_filter_copy(lua_State *L, int filter, const char *const *names);
 /* Pushes what nn_dump takes for the filter at `filter`, a table or nil; false
    after nil, message, errno. A Lua error for an unknown key or a wrong type. */
 bool nn_filter_push(const nn_codec *codec, int filter, nn_speller *spell);
+/* Whether the row at `row` has what a filter has, of which a key and its value
+   are on top; what can be in no row is not there. */
+bool nn_filter_holds(const nn_codec *codec, int row, nn_speller *spell);
 
 /* Pushes the table that a message of a dump tells; false, and nothing pushed,
    for one to pass over. */
@@ -251,9 +264,12 @@ typedef struct nn_prefix {
    for a length that is too large. */
 int nn_parse_prefix(const char *text, size_t size, nn_prefix *prefix);
 
-/* The index of the link that the value at `arg` (a name or an index) tells; 0
-   and errno if there is none. */
+/* The index of the link that the value at `arg` (a name, an alternative name or
+   an index) tells; 0 and errno if there is none. */
 unsigned nn_link_index(const nn_codec *codec, int arg);
+/* The request for that link, which asks over the socket of rtnetlink; NULL and
+   errno if no link can be called so. */
+struct nl_msg *nn_link_request(const nn_codec *codec, int arg);
 /* Pushes the name of a link, or its index if it has none here. */
 void nn_link_push(const nn_codec *codec, unsigned index);
 

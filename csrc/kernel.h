@@ -94,6 +94,39 @@ struct nn_statmount {
 #define NN_FRA_DPORT_MASK 29
 #define NN_FRA_DSCP_MASK 30
 
+/* <linux/if_link.h>: attributes of links, with the Linux that has them first */
+enum {
+  NN_IFLA_DEVLINK_PORT = 62,           /* 6.2 */
+  NN_IFLA_GSO_IPV4_MAX_SIZE,           /* 6.3 */
+  NN_IFLA_GRO_IPV4_MAX_SIZE,           /* 6.3 */
+  NN_IFLA_DPLL_PIN,                    /* 6.7 */
+  NN_IFLA_MAX_PACING_OFFLOAD_HORIZON,  /* 6.13 */
+  NN_IFLA_NETNS_IMMUTABLE,             /* 6.15 */
+  NN_IFLA_HEADROOM,                    /* 6.17 */
+  NN_IFLA_TAILROOM,                    /* 6.17 */
+  NN_IFLA_BR_FDB_N_LEARNED = 48,       /* 6.7 */
+  NN_IFLA_BR_FDB_MAX_LEARNED,          /* 6.7 */
+  NN_IFLA_BRPORT_MAB = 40,             /* 6.2 */
+  NN_IFLA_BRPORT_MCAST_N_GROUPS,       /* 6.3 */
+  NN_IFLA_BRPORT_MCAST_MAX_GROUPS,     /* 6.3 */
+  NN_IFLA_BRPORT_NEIGH_VLAN_SUPPRESS,  /* 6.4 */
+  NN_IFLA_BRPORT_BACKUP_NHID,          /* 6.6 */
+  NN_IFLA_VXLAN_LOCALBYPASS = 31,      /* 6.5 */
+  NN_IFLA_VXLAN_LABEL_POLICY,          /* 6.8 */
+  NN_IFLA_VXLAN_RESERVED_BITS,         /* 6.14 */
+  NN_IFLA_VXLAN_MC_ROUTE,              /* 6.16 */
+  NN_IFLA_GENEVE_PORT_RANGE = 15,      /* 6.16 */
+  NN_IFLA_MACVLAN_BC_CUTOFF = 9,       /* 6.4 */
+  NN_IFLA_BOND_COUPLED_CONTROL = 32,   /* 6.9 */
+  NN_IFLA_BOND_BROADCAST_NEIGH,        /* 6.17 */
+  NN_IFLA_BOND_SLAVE_ACTOR_PORT_PRIO = 10, /* 6.18 */
+  NN_IFLA_INET6_RA_MTU = 9,            /* 5.16 */
+};
+
+/* bits of IFLA_BR_MULTI_BOOLOPT */
+#define NN_BR_MDB_OFFLOAD_FAIL 3U /* 6.16 */
+#define NN_BR_FDB_LOCAL_VLAN_0 4U /* 6.17 */
+
 /* close_range(2): 5.11 */
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)

@@ -121,6 +121,22 @@ static void push_flags(lua_State *L, unsigned flags) {
   lua_setfield(L, -2, "flags");
 }
 
+static const nn_field no_fields[] = {{.name = NULL}};
+
+static const nn_field *fields_of(const nn_link_type *type) {
+  return type != NULL ? type->fields : no_fields;
+}
+
+/* A tap is made as another kind, but is one of tun to the kernel. */
+static void set_tun_kind(lua_State *L) {
+  if (lua_getfield(L, -1, "type") == LUA_TSTRING &&
+      strcmp(lua_tostring(L, -1), "tap") == 0) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "kind");
+  }
+  lua_pop(L, 1);
+}
+
 /* IFLA_LINKINFO: the kind, its fields beside those of every link, and as `port`
    what the link is to its master. Returns the kind, or NULL. */
 static const char *push_info(const nn_codec *codec, struct nlattr *attr) {
@@ -135,21 +151,47 @@ static const char *push_info(const nn_codec *codec, struct nlattr *attr) {
     lua_pushstring(L, kind);
     lua_setfield(L, -2, "kind");
   }
+  nn_codec inner = *codec;
+  inner.within = IFLA_LINKINFO;
   struct nlattr *data = info[IFLA_INFO_DATA];
-  const nn_link_type *of_kind = kind != NULL ? nn_link_kind(kind) : NULL;
-  if (of_kind != NULL && data != NULL)
-    nn_fields_read(codec, of_kind->fields, nla_data(data), nla_len(data));
+  if (kind != NULL && data != NULL)
+    nn_fields_read(&inner, fields_of(nn_link_kind(kind)), nla_data(data),
+                   nla_len(data));
+  if (kind != NULL && strcmp(kind, "tun") == 0)
+    set_tun_kind(L);
   struct nlattr *port = info[IFLA_INFO_SLAVE_DATA];
-  const nn_link_type *of_port =
-      info[IFLA_INFO_SLAVE_KIND] != NULL
-          ? nn_port_kind(nla_get_string(info[IFLA_INFO_SLAVE_KIND]))
-          : NULL;
-  if (of_port != NULL && port != NULL) {
+  if (info[IFLA_INFO_SLAVE_KIND] != NULL && port != NULL) {
+    const char *master = nla_get_string(info[IFLA_INFO_SLAVE_KIND]);
     lua_createtable(L, 0, 32);
-    nn_fields_read(codec, of_port->fields, nla_data(port), nla_len(port));
+    nn_fields_read(codec, fields_of(nn_port_kind(master)), nla_data(port),
+                   nla_len(port));
     lua_setfield(L, -2, "port");
   }
   return kind;
+}
+
+/* What can be set of a link's flags, by the words of `ip link set`. */
+static const struct flag {
+  const char *name;
+  unsigned bit;
+  bool unset; /* the bit is that it is not so */
+  bool plain; /* listed even if it is false */
+} flags[] = {{"up", IFF_UP, false, true},
+             {"arp", IFF_NOARP, true, true},
+             {"multicast", IFF_MULTICAST, false, true},
+             {"allmulticast", IFF_ALLMULTI, false, false},
+             {"promisc", IFF_PROMISC, false, false},
+             {"dynamic", IFF_DYNAMIC, false, false},
+             {NULL, 0, false, false}};
+
+static void push_settings(lua_State *L, unsigned bits) {
+  for (const struct flag *flag = flags; flag->name != NULL; flag++) {
+    const bool value = ((bits & flag->bit) != 0) != flag->unset;
+    if (value || flag->plain) {
+      lua_pushboolean(L, value);
+      lua_setfield(L, -2, flag->name);
+    }
+  }
 }
 
 /* Whether the ends of the link are its hardware addresses. */
@@ -163,18 +205,24 @@ static bool same(const struct nlattr *a, const struct nlattr *b) {
          memcmp(nla_data(a), nla_data(b), (size_t)nla_len(a)) == 0;
 }
 
+static bool has_program(const struct nlattr *xdp) {
+  const struct nlattr *attached =
+      nla_find(nla_data(xdp), nla_len(xdp), IFLA_XDP_ATTACHED);
+  return attached != NULL && nla_get_u8(attached) != XDP_ATTACHED_NONE;
+}
+
 bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   lua_State *L = codec->L;
   const struct ifinfomsg *info = nlmsg_data(msg);
   struct nlattr *attrs[NN_TYPE_MAX + 1];
   nn_codec here = *codec;
   here.plain = !of_tunnel(info->ifi_type);
-  here.partial = true;
+  nn_codec part = here;
+  part.partial = true;
   lua_createtable(L, 0, 32);
   nn_head_read(codec, nn_link_head, info);
   push_flags(L, info->ifi_flags);
-  lua_pushboolean(L, (info->ifi_flags & IFF_UP) != 0);
-  lua_setfield(L, -2, "up");
+  push_settings(L, info->ifi_flags);
   lua_pushboolean(L, (info->ifi_flags & IFF_RUNNING) != 0);
   lua_setfield(L, -2, "running");
   if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *info, attrs, NN_TYPE_MAX,
@@ -183,7 +231,10 @@ bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   /* that of a new link is the one it got, and no news */
   if (same(attrs[IFLA_ADDRESS], attrs[IFLA_PERM_ADDRESS]))
     attrs[IFLA_PERM_ADDRESS] = NULL;
+  if (attrs[IFLA_XDP] != NULL && !has_program(attrs[IFLA_XDP]))
+    attrs[IFLA_XDP] = NULL;
   nn_fields_push(&here, nn_link_fields, attrs);
+  nn_fields_push(&part, nn_link_families, attrs);
   /* it stays on what it was made on */
   here.foreign = attrs[IFLA_LINK_NETNSID] != NULL;
   const char *kind = push_info(&here, attrs[IFLA_LINKINFO]);
@@ -194,14 +245,11 @@ bool nn_push_link(const nn_codec *codec, const struct nlmsghdr *msg) {
   return true;
 }
 
-/* Pushes RTM_GETLINK, for the link called `name` or for all. */
-static struct nl_msg *push_request(lua_State *L, const char *name) {
+/* Pushes RTM_GETLINK, for all links. */
+static struct nl_msg *push_request(lua_State *L) {
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
-  struct nl_msg *msg =
-      nn_msg_push(L, RTM_GETLINK, name == NULL ? NLM_F_DUMP : 0);
+  struct nl_msg *msg = nn_msg_push(L, RTM_GETLINK, NLM_F_DUMP);
   nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO);
-  if (name != NULL)
-    nla_put_string(msg, IFLA_IFNAME, name);
   return msg;
 }
 
@@ -209,6 +257,11 @@ static struct nl_msg *push_request(lua_State *L, const char *name) {
 static const nn_field row_fields[] = {
     {"kind", 0, NN_TEXT, NN_STATE, NULL},
     {"up", 0, NN_BOOL, NN_STATE, NULL},
+    {"arp", 0, NN_BOOL, NN_STATE, NULL},
+    {"multicast", 0, NN_BOOL, NN_STATE, NULL},
+    {"allmulticast", 0, NN_BOOL, NN_STATE, NULL},
+    {"promisc", 0, NN_BOOL, NN_STATE, NULL},
+    {"dynamic", 0, NN_BOOL, NN_STATE, NULL},
     {"running", 0, NN_BOOL, NN_STATE, NULL},
     {"link", 0, NN_LINK, NN_STATE, NULL},
     {"link_index", 0, NN_U32, NN_STATE, NULL},
@@ -239,25 +292,18 @@ static int link_list(lua_State *L) {
     nn_ns_done(ns);
     return 3;
   }
-  return nn_dump(&codec, ns, push_request(L, NULL), nn_push_link, 3);
-}
-
-/* The name of a link; a number is none. */
-static const char *check_name(lua_State *L, const char *what) {
-  return nn_arg_string(L, 2, what, "name", NULL);
+  return nn_dump(&codec, ns, push_request(L), nn_push_link, 3);
 }
 
 /* Asks for the link that the value at `arg` names: the answer, good until the
    next request, or NULL and *ack. */
 static const struct nlmsghdr *get_link(const nn_codec *codec, int arg,
                                        nn_ack *ack) {
-  size_t len;
-  const char *name = nn_arg_string(codec->L, arg, codec->what, "name", &len);
-  ack->text[0] = '\0';
-  ack->err = len < IFNAMSIZ ? EINVAL : ENODEV;
-  if (len == 0 || len >= IFNAMSIZ || memchr(name, '\0', len) != NULL)
+  struct nl_msg *msg = nn_link_request(codec, arg);
+  *ack = (nn_ack){.err = msg == NULL ? errno : 0};
+  if (msg == NULL)
     return NULL;
-  ack->err = nn_rtnl_send(codec->rtnl, nlmsg_hdr(push_request(codec->L, name)));
+  ack->err = nn_rtnl_send(codec->rtnl, nlmsg_hdr(msg));
   return ack->err == 0 ? nn_rtnl_next(codec->rtnl, ack) : NULL;
 }
 
@@ -301,7 +347,8 @@ static bool has_any(lua_State *L, int table, const nn_field *fields) {
 static int answer(lua_State *L, nn_push *push) {
   nn_codec codec;
   nn_ack ack;
-  const char *name = check_name(L, "link");
+  nn_arg_link(L, 2, "link");
+  const char *name = luaL_tolstring(L, 2, NULL);
   nn_ns *ns = nn_codec_open(L, "link", &codec);
   if (ns == NULL)
     return 3;
@@ -317,7 +364,7 @@ static int answer(lua_State *L, nn_push *push) {
 One link, by its name: `ip -n NAME -details -statistics link show dev LINK`.
 @function link
 @param NS
-@tparam string name
+@tparam string|integer name also an alternative name or an index
 @treturn[1] table
 @return[2] nil
 @treturn[2] string message
@@ -390,20 +437,29 @@ static bool put_fields(const nn_codec *codec, const nn_field *fields, int table,
   return false;
 }
 
-/* What is to be up, and what is said of that in the message's head. */
-static void put_up(const nn_codec *codec, int table, struct ifinfomsg *info) {
-  if (lua_getfield(codec->L, table, "up") != LUA_TNIL) {
-    info->ifi_change = IFF_UP;
-    info->ifi_flags = nn_boolean(codec, "up") ? IFF_UP : 0;
+/* The flags of the table, in the head of a message. */
+static void put_flags(const nn_codec *codec, int table,
+                      struct ifinfomsg *info) {
+  for (const struct flag *flag = flags; flag->name != NULL; flag++) {
+    if (lua_getfield(codec->L, table, flag->name) != LUA_TNIL) {
+      info->ifi_change |= flag->bit;
+      if (nn_boolean(codec, flag->name) != flag->unset)
+        info->ifi_flags |= flag->bit;
+    }
+    lua_pop(codec->L, 1);
   }
-  lua_pop(codec->L, 1);
 }
 
-/* What it sits on. */
+/* What it sits on: in another namespace it has no name. */
 static bool put_lower(const nn_codec *codec, int table, struct nl_msg *msg) {
-  static const nn_field fields[] = {
+  static const nn_field lower[] = {
       {"link", IFLA_LINK, NN_LINK, NN_SETTING, NULL}, {.name = NULL}};
-  return nn_fields_write(codec, fields, table, msg);
+  static const nn_field foreign[] = {
+      {"link_index", IFLA_LINK, NN_U32, NN_SETTING, NULL},
+      {"link_netnsid", IFLA_LINK_NETNSID, NN_S32, NN_SETTING, NULL},
+      {.name = NULL}};
+  const bool is_foreign = has_any(codec->L, table, foreign);
+  return nn_fields_write(codec, is_foreign ? foreign : lower, table, msg);
 }
 
 /* The other end of a veth, which is made in its place at once. */
@@ -451,28 +507,24 @@ static bool put_kind(const nn_codec *codec, int table, const nn_link_type *kind,
   return true;
 }
 
-/***
-Makes a link: `ip -n NAME link add …`.
-@function link_add
-@param NS
-@tparam table link `name`; `kind`; the fields of that kind; `up`, `mtu`,
-`address`, `master`, `group`, `txqlen`; `link`, what it sits on; `ns`, another
-namespace for it to be in, with its `master`; for a veth `peer`, a table with
-`name`, `ns`, `address`, `mtu`, `group`, `txqlen` for the other end
-@treturn[1] boolean true
-@return[2] nil
-@treturn[2] string message
-@treturn[2] integer errno: EEXIST, ENODEV, EINVAL; EOPNOTSUPP if the kernel
-lacks the kind
-*/
+/* Fields that rows have besides those of the tables. */
+#define ROW_FIELDS                                                             \
+  "kind", "up", "arp", "multicast", "allmulticast", "promisc", "dynamic",      \
+      "running", "flags", "stats", "peer_index", "peer_nsid", "link",          \
+      "link_index", "link_netnsid", "ns"
+
+/* core.link_add(NS, link): makes a link with what the kernel takes in one
+   request; the fields that it would pass over in silence are unknown. */
 static int link_add(lua_State *L) {
-  static const char *const others[] = {"kind", "up", "link", "ns", NULL};
-  static const char *const of_veth[] = {"kind", "up",   "link",
-                                        "ns",   "peer", NULL};
-  static const char *const ignored[] = {"alias", "proto_down",
-                                        "inet6_addr_gen_mode", NULL};
+  static const char *const others[] = {ROW_FIELDS, NULL};
+  static const char *const of_veth[] = {ROW_FIELDS, "peer", NULL};
+  static const nn_field index[] = {{"index",
+                                    offsetof(struct ifinfomsg, ifi_index),
+                                    NN_S32, NN_SETTING, NULL},
+                                   {.name = NULL}};
+  static const char *const ignored[] = {"alias", "proto_down", "altnames",
+                                        NULL};
   nn_codec codec;
-  nn_ack ack = {.err = EOPNOTSUPP};
   nn_ns *place = NULL, *peer_place = NULL;
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
   lua_settop(L, 2);
@@ -483,24 +535,25 @@ static int link_add(lua_State *L) {
     return nn_raise_type(L, "link_add", "kind", "string", 4);
   const char *name = lua_tostring(L, 3), *kind = lua_tostring(L, 4);
   bool veth = strcmp(kind, "veth") == 0;
-  const nn_link_type *of_kind = nn_link_kind(kind);
+  const nn_link_type *known = nn_link_kind(kind);
+  const nn_link_type of_kind = {kind, fields_of(known), false};
   const char *label = lua_pushfstring(L, "%s (%s)", name ? name : "?", kind);
   nn_ns *ns = nn_codec_open(L, "link_add", &codec);
   if (ns == NULL)
     return 3;
-  if (of_kind == NULL)
-    return fail(&codec, ns, &ack, label);
-  const nn_field *const fields[] = {nn_link_fields, of_kind->fields, NULL};
+  const nn_field *const fields[] = {nn_link_fields, nn_link_head,
+                                    of_kind.fields, NULL};
   nn_fields_check(&codec, 2, fields, veth ? of_veth : others);
   check_without(&codec, 2, ignored);
   struct nl_msg *msg = nn_msg_push(L, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-  put_up(&codec, 2, &info);
+  put_flags(&codec, 2, &info);
+  bool ok = nn_head_write(&codec, index, 2, msg, &info);
   nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO);
-  bool ok = put_fields(&codec, nn_link_fields, 2, msg, &place) &&
-            put_lower(&codec, 2, msg);
+  ok = ok && put_fields(&codec, nn_link_fields, 2, msg, &place) &&
+       put_lower(&codec, 2, msg);
   struct nlattr *linkinfo = ok ? nla_nest_start(msg, IFLA_LINKINFO) : NULL;
   ok = ok &&
-       put_kind(&codec, 2, of_kind, NULL, 0, msg, veth ? &peer_place : NULL);
+       put_kind(&codec, 2, &of_kind, NULL, 0, msg, veth ? &peer_place : NULL);
   if (ok)
     nla_nest_end(msg, linkinfo);
   return finish(&codec, ns, ok, msg, label, place, peer_place);
@@ -612,35 +665,244 @@ static bool is_general(lua_State *L) {
   return general;
 }
 
-/* What has to be known of the link called like the second argument; false and
- *ack. */
+/* What has to be known of the link that the second argument names, whose row it
+   pushes, or nil where none is needed; false and *ack. */
 static bool find_target(const nn_codec *codec, target *link, nn_ack *ack) {
   if (is_general(codec->L)) {
     *link = (target){.index = (int)nn_link_index(codec, 2)};
     *ack = (nn_ack){.err = link->index == 0 ? errno : 0};
+    lua_pushnil(codec->L);
     return link->index != 0;
   }
   const struct nlmsghdr *answer = get_link(codec, 2, ack);
-  if (answer != NULL)
+  if (answer != NULL) {
     push_target(codec->L, answer, link);
+    nn_push_link(codec, answer);
+  }
   return answer != NULL;
 }
 
-/* Changes the link called like the second argument, as the table says that is
-   the third. */
-static int change(lua_State *L, const char *what, const char *const *ignored) {
-  static const char *const others[] = {"up", "ns", "rename", "port", NULL};
-  static const nn_field no_fields[] = {{.name = NULL}};
+/* --- changes that are none ----------------------------------------------- */
+
+/* Whether two values, one of which may be nil, have the same contents. */
+static bool same_value(lua_State *L, int a, int b) {
+  bool same = true;
+  if (!lua_istable(L, a) || !lua_istable(L, b))
+    return lua_rawequal(L, a, b);
+  luaL_checkstack(L, 8, NULL);
+  if (lua_rawlen(L, a) != lua_rawlen(L, b))
+    return false;
+  for (lua_pushnil(L); same && lua_next(L, a) != 0;) {
+    lua_pushvalue(L, -2);
+    lua_rawget(L, b);
+    same = same_value(L, lua_gettop(L) - 1, lua_gettop(L));
+    lua_pop(L, same ? 2 : 3);
+  }
+  return same;
+}
+
+static nn_spelling spell_port(const nn_codec *codec, const char *key, int nth) {
+  return nn_field_spell(codec, nn_port_field(key, nth));
+}
+
+/* Whether the row at `row` has what the changes have under the key below the
+   value on top. */
+static bool has_already(const nn_codec *codec, int row, nn_speller *spell) {
+  lua_State *L = codec->L;
+  const int value = lua_gettop(L);
+  lua_pushvalue(L, value - 1);
+  lua_rawget(L, row);
+  bool same = same_value(L, value, value + 1);
+  lua_settop(L, value);
+  if (!same && !lua_istable(L, value))
+    same = nn_filter_holds(codec, row, spell);
+  lua_settop(L, value);
+  return same;
+}
+
+/* nil, message, errno for a key of the changes; always false. */
+static bool refuse_change(const nn_codec *codec, const char *key, int err,
+                          const char *problem) {
+  nn_fail(codec->L, err, "%s %s: %s: %s", codec->what,
+          nn_ns_label(codec->L, 1), key, problem);
+  return false;
+}
+
+static bool is_in(const char *const *names, const char *name) {
+  while (*names != NULL && name != NULL && strcmp(*names, name) != 0)
+    names++;
+  return *names != NULL && name != NULL;
+}
+
+static bool is_zero(lua_State *L) {
+  return lua_isnumber(L, -1) ? lua_tonumber(L, -1) == 0 : !lua_toboolean(L, -1);
+}
+
+/* What a bridge tells of always, if the kernel knows it, and takes in silence
+   if not. */
+static bool is_lacking(lua_State *L, int row, const nn_field *fields,
+                       const char *key) {
+  static const char *const optional[] = {"backup_port", "backup_nhid", NULL};
+  const nn_field *const lists[] = {fields, NULL};
+  int skip = 0;
+  const nn_field *field = nn_fields_find(lists, key, &skip);
+  if (field == NULL || field->role != NN_SETTING || is_in(optional, key) ||
+      is_zero(L))
+    return false;
+  const bool lacking = lua_getfield(L, row, key) == LUA_TNIL;
+  lua_pop(L, 1);
+  return lacking;
+}
+
+static bool is_bridge(const char *kind) {
+  return kind != NULL && strcmp(kind, "bridge") == 0;
+}
+
+/* Copies the field whose key and value are on top to the table at `copy`. */
+static void copy_field(lua_State *L, int copy) {
+  lua_pushvalue(L, -2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, copy);
+}
+
+/* Pushes a copy of the fields of a port, on top, without those that the row has
+   already; false after a triple. */
+static bool reduce_port(const nn_codec *codec, const target *link, int row) {
+  lua_State *L = codec->L;
+  const nn_link_type *of_port =
+      link->master != NULL ? nn_port_kind(link->master) : NULL;
+  const int changes = lua_gettop(L), port = changes + 1, copy = changes + 2;
+  luaL_checkstack(L, 12, NULL);
+  lua_getfield(L, row, "port");
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, changes) != 0; lua_pop(L, 1)) {
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    if (!lua_istable(L, port) || nn_port_field(key, 0) == NULL) {
+      copy_field(L, copy);
+    } else if (!has_already(codec, port, spell_port)) {
+      if (is_bridge(link->master) &&
+          is_lacking(L, port, of_port->fields, key))
+        return refuse_change(codec, key, EOPNOTSUPP,
+                             "this kernel's bridges lack it");
+      copy_field(L, copy);
+    }
+  }
+  lua_remove(L, port);
+  return true;
+}
+
+/* Whether the changes at 3 are those of another link than that of the row on
+   top, by which they may have other keys: false after a triple. */
+static bool check_identity(const nn_codec *codec) {
+  static const struct {
+    const char *key;
+    int err;
+    const char *problem;
+  } keys[] = {{"index", ENODEV, "that is another link"},
+              {"name", ENODEV, "that is another link"},
+              {"kind", EINVAL, "a link keeps what it has"}};
+  lua_State *L = codec->L;
+  const int row = lua_gettop(L);
+  luaL_checkstack(L, 12, NULL);
+  for (size_t i = 0; !lua_isnil(L, row) && i < sizeof keys / sizeof *keys;
+       i++) {
+    lua_pushstring(L, keys[i].key);
+    if (lua_getfield(L, 3, keys[i].key) != LUA_TNIL &&
+        !has_already(codec, row, spell_link))
+      return refuse_change(codec, keys[i].key, keys[i].err, keys[i].problem);
+    lua_settop(L, row);
+  }
+  return true;
+}
+
+/* One field of the changes, whose key and value are on top: whether it is to be
+   copied. false after a triple. */
+static bool reduce_field(const nn_codec *codec, const target *link, int row,
+                         const char *key, bool *copy) {
+  static const char *const fixed[] = {
+      "name",          "index", "kind",       "altnames",     "num_tx_queues",
+      "num_rx_queues", "link",  "link_index", "link_netnsid", NULL};
+  static const char *const fixed_vlan[] = {"id", "protocol", NULL};
+  /* these may be refused even as they are; a bridge or a bond that is given its
+     own address keeps it */
+  static const char *const refused[] = {"proto_down", "inet6_addr_gen_mode",
+                                        "linkmode",   "proto_down_reason",
+                                        "xdp",        NULL};
+  static const char *const keepers[] = {"bridge", "bond", "team", NULL};
+  const nn_link_type *kind =
+      link->kind != NULL ? nn_link_kind(link->kind) : NULL;
+  const bool of_kind = nn_fields_have(fields_of(kind), key);
+  const bool is_fixed =
+      (is_in(fixed, key) && !of_kind) ||
+      (kind != NULL && strcmp(kind->name, "vlan") == 0 &&
+       is_in(fixed_vlan, key));
+  *copy = true;
+  const bool is_address =
+      strcmp(key, "address") == 0 && !is_in(keepers, link->kind);
+  if (!is_fixed && !of_kind && !is_address && !is_in(refused, key))
+    return true;
+  if (has_already(codec, row, spell_link)) {
+    *copy = false;
+    return true;
+  }
+  if (is_fixed)
+    return refuse_change(codec, key, EINVAL, "a link keeps what it has");
+  if (is_bridge(link->kind) && is_lacking(codec->L, row, kind->fields, key))
+    return refuse_change(codec, key, EOPNOTSUPP,
+                         "this kernel's bridges lack it");
+  return true;
+}
+
+/* Replaces the changes at 3 by those that are some, as the row on top is: what a
+   link cannot change may be given as it is, as in a row, and is not sent. false
+   after a triple. */
+static bool reduce(const nn_codec *codec, const target *link) {
+  lua_State *L = codec->L;
+  const int row = lua_gettop(L), copy = row + 1;
+  bool keep;
+  if (lua_isnil(L, row))
+    return true;
+  luaL_checkstack(L, 12, NULL);
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, 3) != 0; lua_pop(L, 1)) {
+    const char *key = lua_tostring(L, -2);
+    if (strcmp(key, "port") == 0 && lua_istable(L, -1)) {
+      if (!reduce_port(codec, link, row))
+        return false;
+      lua_replace(L, -2);
+      lua_pushnil(L);
+      keep = lua_next(L, -2) != 0;
+      if (keep)
+        lua_pop(L, 2);
+    } else if (!reduce_field(codec, link, row, key, &keep)) {
+      return false;
+    }
+    if (keep)
+      copy_field(L, copy);
+  }
+  lua_replace(L, 3);
+  return true;
+}
+
+/* --- changing ------------------------------------------------------------ */
+
+/* Changes the link that the second argument names, as the table says that is
+   the third. `others` are the keys that no field has. */
+static int change(lua_State *L, const char *what, const char *const *others) {
   static const nn_field renaming[] = {
       {"rename", IFLA_IFNAME, NN_IFNAME, NN_SETTING, NULL}, {.name = NULL}};
+  static const nn_field carrier[] = {
+      {"carrier", IFLA_CARRIER, NN_BOOL, NN_SETTING, NULL}, {.name = NULL}};
   nn_codec codec;
   nn_ack ack;
   nn_ns *place = NULL;
-  const char *name = check_name(L, what);
   target link;
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
   lua_settop(L, 3);
+  nn_arg_link(L, 2, what);
   nn_arg_table(L, 3, what, "changes");
+  const char *name = luaL_tolstring(L, 2, NULL);
   nn_ns *ns = nn_codec_open(L, what, &codec);
   if (ns == NULL)
     return 3;
@@ -648,87 +910,224 @@ static int change(lua_State *L, const char *what, const char *const *ignored) {
     return fail(&codec, ns, &ack, name);
   info.ifi_index = link.index;
   const nn_link_type *kind = link.kind != NULL ? nn_link_kind(link.kind) : NULL;
-  const nn_field *const fields[] = {
-      nn_link_fields + 1, kind != NULL ? kind->fields : no_fields, NULL};
+  const nn_field *const fields[] = {nn_link_fields, nn_link_families,
+                                    nn_link_head, fields_of(kind), NULL};
+  if (!check_identity(&codec))
+    return finish(&codec, ns, false, NULL, name, NULL, NULL);
   nn_fields_check(&codec, 3, fields, others);
-  check_without(&codec, 3, ignored);
+  if (!reduce(&codec, &link))
+    return finish(&codec, ns, false, NULL, name, NULL, NULL);
   struct nl_msg *msg = nn_msg_push(L, RTM_NEWLINK, 0);
-  put_up(&codec, 3, &info);
+  put_flags(&codec, 3, &info);
   nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO);
   bool ok = put_fields(&codec, nn_link_fields + 1, 3, msg, &place) &&
             check_address(&codec, &link, IFLA_ADDRESS, msg) &&
             check_address(&codec, &link, IFLA_BROADCAST, msg) &&
+            nn_fields_write(&codec, nn_link_families, 3, msg) &&
             nn_fields_write(&codec, renaming, 3, msg) &&
+            nn_fields_write(&codec, carrier, 3, msg) &&
             put_info(&codec, &link, kind, msg);
   return finish(&codec, ns, ok, msg, name, place, NULL);
 }
 
+/* Takes a row that is the second argument for the index of its link, or its
+   name if it has none, and pushes the field `name`, or the row itself for
+   NULL. Other arguments stay. */
+static void take_row(lua_State *L, const char *what, const char *name) {
+  if (!lua_istable(L, 2))
+    return;
+  lua_settop(L, 2);
+  if (name != NULL)
+    lua_getfield(L, 2, name);
+  else
+    lua_pushvalue(L, 2);
+  if (lua_getfield(L, 2, "index") == LUA_TNIL) {
+    lua_pop(L, 1);
+    if (lua_getfield(L, 2, "name") == LUA_TNIL)
+      nn_raise_type(L, what, "name", "string", lua_gettop(L));
+  }
+  lua_replace(L, 2);
+}
+
 /***
-Changes a link: `ip -n NAME link set LINK …`.
+Changes a link: `ip -n NAME link set LINK …`. A row of @{links} alone makes its
+link again what it was.
 @function link_set
 @param NS
-@tparam string name
-@tparam table changes as for @{link_add}, and `alias`; `rename`, a new name;
-`ns`, the namespace to move it to; `master=false` takes it out of a bridge;
-`port`, a table of what it is to its bridge (`isolated`, `hairpin`, `learning`,
-…) or bond (`queue_id`, `prio`)
+@tparam string|integer|table name also an alternative name, an index, or a row,
+which then is the changes, too
+@tparam table changes `up`, `mtu`, `address`, `master`, `group`, `txqlen`, …,
+the fields of its kind; `arp`, `multicast`, `allmulticast`, `promisc`,
+`carrier`; `alias`; `rename`, a new name; `ns`, the namespace to move it to;
+`master=false` takes it out of a bridge; `port`, a table of what it is to its
+bridge (`isolated`, `hairpin`, `learning`, …) or bond (`queue_id`, `prio`). What
+a link has for good, as its `kind`, may be given as it is.
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message
-@treturn[2] integer errno
+@treturn[2] integer errno: ENODEV, also for a row of which there is another link
+now; EOPNOTSUPP, also for an option of a bridge that the kernel lacks
 */
 static int link_set(lua_State *L) {
-  static const char *const ignored[] = {"num_tx_queues", "num_rx_queues", NULL};
-  return change(L, "link_set", ignored);
+  static const char *const others[] = {ROW_FIELDS, "rename", "port", "carrier",
+                                       NULL};
+  take_row(L, "link_set", NULL);
+  return change(L, "link_set", others);
 }
 
-/* core.tun_set(NS, name, fields): what link_add says of a link that tun_add has
-   made. */
-static int tun_set(lua_State *L) {
-  static const char *const ignored[] = {
-      "num_tx_queues", "num_rx_queues", "alias", "rename", "port", NULL};
-  return change(L, "link_add", ignored);
+/* core.link_complete(NS, name, fields): what link_add says of a link that has
+   been made. */
+static int link_complete(lua_State *L) {
+  static const char *const others[] = {ROW_FIELDS, "port", "carrier", NULL};
+  return change(L, "link_add", others);
+}
+
+/* core.link_lacks(NS, link): the option of a bridge in the table at 2 of which
+   the bridge that was made tells nothing, since the kernel lacks it; nil for
+   none; or nil, message, errno. */
+static int link_lacks(lua_State *L) {
+  const nn_field *bridge = nn_link_kind("bridge")->fields;
+  nn_codec codec;
+  nn_ack ack;
+  lua_settop(L, 2);
+  if (!has_any(L, 2, bridge))
+    return 0;
+  lua_getfield(L, 2, "name");
+  nn_ns *ns = nn_codec_open(L, "link_add", &codec);
+  if (ns == NULL)
+    return 3;
+  const struct nlmsghdr *answer = get_link(&codec, 3, &ack);
+  if (answer == NULL)
+    return fail(&codec, ns, &ack, lua_tostring(L, 3));
+  nn_push_link(&codec, answer);
+  nn_ns_done(ns);
+  const int row = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1))
+    if (is_lacking(L, row, bridge, lua_tostring(L, -2))) {
+      lua_pushvalue(L, -2);
+      return 1;
+    }
+  return 0;
 }
 
 /***
 Takes a link away: `ip -n NAME link delete LINK`.
 @function link_delete
 @param NS
-@tparam string name
+@tparam string|integer|table name also an alternative name, an index or a row
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message
-@treturn[2] integer errno: ENODEV, EOPNOTSUPP
+@treturn[2] integer errno: ENODEV, also for a row of which there is another link
+now; EOPNOTSUPP
 */
 static int link_delete(lua_State *L) {
   nn_codec codec;
   nn_ack ack = {.err = 0};
-  const char *name = check_name(L, "link_delete");
   struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
+  lua_settop(L, 2);
+  take_row(L, "link_delete", "name");
+  lua_settop(L, 3);
+  nn_arg_link(L, 2, "link_delete");
+  const char *name = luaL_tolstring(L, 2, NULL);
   nn_ns *ns = nn_codec_open(L, "link_delete", &codec);
   if (ns == NULL)
     return 3;
   info.ifi_index = (int)nn_link_index(&codec, 2);
-  if (info.ifi_index == 0) {
-    ack.err = errno;
-    return fail(&codec, ns, &ack, name);
+  ack.err = info.ifi_index == 0 ? errno : 0;
+  if (info.ifi_index != 0 && !lua_isnil(L, 3)) { /* the name of a row */
+    nn_link_push(&codec, (unsigned)info.ifi_index);
+    if (!lua_rawequal(L, -1, 3))
+      ack.err = ENODEV;
+    name = lua_tostring(L, 3);
   }
+  if (ack.err != 0)
+    return fail(&codec, ns, &ack, name);
   struct nl_msg *msg = nn_msg_push(L, RTM_DELLINK, 0);
   nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO);
   return nn_change(&codec, ns, msg, name);
 }
 
+/* Adds alternative names to a link, or takes them away. */
+static int change_altnames(lua_State *L, const char *what, int type,
+                           int how) {
+  nn_codec codec;
+  nn_ack ack;
+  struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
+  lua_settop(L, 3);
+  nn_arg_link(L, 2, what);
+  if (lua_type(L, 3) == LUA_TSTRING) {
+    lua_newtable(L);
+    lua_pushvalue(L, 3);
+    lua_rawseti(L, -2, 1);
+    lua_replace(L, 3);
+  }
+  if (!lua_istable(L, 3))
+    nn_raise_type(L, what, "altname", "string or array of strings", 3);
+  const char *name = luaL_tolstring(L, 2, NULL);
+  nn_ns *ns = nn_codec_open(L, what, &codec);
+  if (ns == NULL)
+    return 3;
+  info.ifi_index = (int)nn_link_index(&codec, 2);
+  ack = (nn_ack){.err = info.ifi_index == 0 ? errno : 0};
+  if (ack.err != 0)
+    return fail(&codec, ns, &ack, name);
+  struct nl_msg *msg = nn_msg_push(L, type, how);
+  nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO);
+  lua_pushvalue(L, 3);
+  return finish(&codec, ns, nn_link_put_altnames(&codec, msg), msg, name, NULL,
+                NULL);
+}
+
+/***
+Gives a link alternative names: `ip -n NAME link property add dev LINK altname
+NAME`. They name it wherever a name does.
+@function altname_add
+@param NS
+@tparam string|integer link a name or an index
+@tparam string|{string,...} altname of 1 to 127 bytes
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: EEXIST, ENODEV, EINVAL
+*/
+static int altname_add(lua_State *L) {
+  return change_altnames(L, "altname_add", RTM_NEWLINKPROP,
+                         NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND);
+}
+
+/***
+Takes alternative names of a link away: `ip -n NAME link property del dev LINK
+altname NAME`.
+@function altname_delete
+@param NS
+@tparam string|integer link a name or an index
+@tparam string|{string,...} altname
+@treturn[1] boolean true
+@return[2] nil
+@treturn[2] string message
+@treturn[2] integer errno: EINVAL if it has no such name, ENODEV
+*/
+static int altname_delete(lua_State *L) {
+  return change_altnames(L, "altname_delete", RTM_DELLINKPROP, 0);
+}
+
 void nn_open_link(lua_State *L) {
   static const luaL_Reg functions[] = {{"link", link_get},
-                                       {"link_add", link_add},
                                        {"link_set", link_set},
                                        {"link_delete", link_delete},
+                                       {"altname_add", altname_add},
+                                       {"altname_delete", altname_delete},
                                        {NULL, NULL}};
   lua_pushcfunction(L, link_list);
   lua_setfield(L, -2, "links");
   lua_pushcfunction(L, link_runs);
   lua_setfield(L, -2, "link_runs");
-  lua_pushcfunction(L, tun_set);
-  lua_setfield(L, -2, "tun_set");
+  lua_pushcfunction(L, link_add);
+  lua_setfield(L, -2, "link_add");
+  lua_pushcfunction(L, link_complete);
+  lua_setfield(L, -2, "link_complete");
+  lua_pushcfunction(L, link_lacks);
+  lua_setfield(L, -2, "link_lacks");
   nn_ns_functions(L, functions);
 }

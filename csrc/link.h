@@ -11,6 +11,7 @@ typedef struct nn_link_type {
 } nn_link_type;
 
 extern const nn_field nn_link_fields[];             /* of every link */
+extern const nn_field nn_link_families[];           /* and in IFLA_AF_SPEC */
 extern const nn_field nn_link_head[];               /* of struct ifinfomsg */
 const nn_link_type *nn_link_kind(const char *name); /* NULL: unknown */
 const nn_link_type *
@@ -21,5 +22,9 @@ void nn_link_names(lua_State *L);
 /* The nth field, from 0, that links of some kind have under a name, and that is
    no table; NULL: there are not so many. */
 const nn_field *nn_link_field(const char *name, int nth);
+const nn_field *nn_port_field(const char *name, int nth); /* of its port */
+/* Appends the alternative names in the array on top; false after nil, message,
+   errno. */
+bool nn_link_put_altnames(const nn_codec *codec, struct nl_msg *msg);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "kernel.h"
 #include "link.h"
 
 #define END                                                                    \
@@ -44,11 +45,27 @@ static const nn_field inet6_fields[] = {{"inet6_addr_gen_mode",
                                          NN_SETTING, gen_modes},
                                         END};
 
+/* Some of them: there are counters and sysctls besides. */
 static const nn_field family_fields[] = {
     {"inet6", AF_INET6, NN_INSIDE, NN_SETTING, inet6_fields}, END};
 
-static const nn_field altname = {"altname", IFLA_ALT_IFNAME, NN_IFNAME,
+const nn_field nn_link_families[] = {
+    {"families", IFLA_AF_SPEC, NN_INSIDE, NN_SETTING, family_fields}, END};
+
+static const nn_field altname = {"altname", IFLA_ALT_IFNAME, NN_ALTNAME,
                                  NN_STATE, NULL};
+
+static const nn_field reason_fields[] = {
+    {"proto_down_reason", IFLA_PROTO_DOWN_REASON_VALUE, NN_U32, NN_SHOWN, NULL},
+    END};
+
+static const nn_field xdp_fields[] = {
+    {"attached", IFLA_XDP_ATTACHED, NN_U8, NN_STATE, NULL},
+    {"id", IFLA_XDP_PROG_ID, NN_U32, NN_STATE, NULL},
+    {"driver", IFLA_XDP_DRV_PROG_ID, NN_U32, NN_STATE, NULL},
+    {"generic", IFLA_XDP_SKB_PROG_ID, NN_U32, NN_STATE, NULL},
+    {"hardware", IFLA_XDP_HW_PROG_ID, NN_U32, NN_STATE, NULL},
+    END};
 
 const nn_field nn_link_fields[] = {
     {"name", IFLA_IFNAME, NN_IFNAME, NN_SETTING, NULL},
@@ -64,7 +81,7 @@ const nn_field nn_link_fields[] = {
     {"txqlen", IFLA_TXQLEN, NN_U32, NN_SETTING, NULL},
     {"qdisc", IFLA_QDISC, NN_TEXT, NN_STATE, NULL},
     {"operstate", IFLA_OPERSTATE, NN_NAME8, NN_STATE, operstates},
-    {"linkmode", IFLA_LINKMODE, NN_NAME8, NN_STATE, linkmodes},
+    {"linkmode", IFLA_LINKMODE, NN_NAME8, NN_SETTING, linkmodes},
     {"promiscuity", IFLA_PROMISCUITY, NN_U32, NN_STATE, NULL},
     {"allmulti", IFLA_ALLMULTI, NN_U32, NN_STATE, NULL},
     {"num_tx_queues", IFLA_NUM_TX_QUEUES, NN_U32, NN_SETTING, NULL},
@@ -72,13 +89,44 @@ const nn_field nn_link_fields[] = {
     {"gso_max_size", IFLA_GSO_MAX_SIZE, NN_U32, NN_SETTING, NULL},
     {"gso_max_segs", IFLA_GSO_MAX_SEGS, NN_U32, NN_SETTING, NULL},
     {"gro_max_size", IFLA_GRO_MAX_SIZE, NN_U32, NN_SETTING, NULL},
+    {"gso_ipv4_max_size", NN_IFLA_GSO_IPV4_MAX_SIZE, NN_U32, NN_SETTING, NULL},
+    {"gro_ipv4_max_size", NN_IFLA_GRO_IPV4_MAX_SIZE, NN_U32, NN_SETTING, NULL},
     {"tso_max_size", IFLA_TSO_MAX_SIZE, NN_U32, NN_STATE, NULL},
     {"tso_max_segs", IFLA_TSO_MAX_SEGS, NN_U32, NN_STATE, NULL},
     {"proto_down", IFLA_PROTO_DOWN, NN_BOOL, NN_SETTING, NULL},
     {"altnames", IFLA_PROP_LIST, NN_LIST, NN_STATE, &altname},
     {"parentbus", IFLA_PARENT_DEV_BUS_NAME, NN_TEXT, NN_STATE, NULL},
     {"parentdev", IFLA_PARENT_DEV_NAME, NN_TEXT, NN_STATE, NULL},
-    {"families", IFLA_AF_SPEC, NN_INSIDE, NN_SETTING, family_fields},
+    {"netns_immutable", NN_IFLA_NETNS_IMMUTABLE, NN_BOOL, NN_STATE, NULL},
+    {"phys_port_name", IFLA_PHYS_PORT_NAME, NN_TEXT, NN_STATE, NULL},
+    {"phys_port_id", IFLA_PHYS_PORT_ID, NN_HW, NN_STATE, NULL},
+    {"phys_switch_id", IFLA_PHYS_SWITCH_ID, NN_HW, NN_STATE, NULL},
+    {"reason", IFLA_PROTO_DOWN_REASON, NN_INSIDE, NN_SHOWN, reason_fields},
+    {"xdp", IFLA_XDP, NN_NEST, NN_SHOWN, xdp_fields},
+    /* link.c reads these */
+    {"families", IFLA_AF_SPEC, NN_OTHER, NN_STATE, NULL},
+    {"link", IFLA_LINK, NN_OTHER, NN_STATE, NULL},
+    {"link_netnsid", IFLA_LINK_NETNSID, NN_OTHER, NN_STATE, NULL},
+    {"info", IFLA_LINKINFO, NN_OTHER, NN_STATE, NULL},
+    {"stats64", IFLA_STATS64, NN_OTHER, NN_STATE, NULL},
+    /* the same once more, or counters, or of hardware alone */
+    {"stats", IFLA_STATS, NN_OTHER, NN_STATE, NULL},
+    {"map", IFLA_MAP, NN_OTHER, NN_STATE, NULL},
+    {"carrier", IFLA_CARRIER, NN_OTHER, NN_STATE, NULL},
+    {"changes", IFLA_CARRIER_CHANGES, NN_OTHER, NN_STATE, NULL},
+    {"ups", IFLA_CARRIER_UP_COUNT, NN_OTHER, NN_STATE, NULL},
+    {"downs", IFLA_CARRIER_DOWN_COUNT, NN_OTHER, NN_STATE, NULL},
+    {"event", IFLA_EVENT, NN_OTHER, NN_STATE, NULL},
+    {"new_netnsid", IFLA_NEW_NETNSID, NN_OTHER, NN_STATE, NULL},
+    {"new_ifindex", IFLA_NEW_IFINDEX, NN_OTHER, NN_STATE, NULL},
+    {"pad", IFLA_PAD, NN_OTHER, NN_STATE, NULL},
+    {"wireless", IFLA_WIRELESS, NN_OTHER, NN_STATE, NULL},
+    {"num_vf", IFLA_NUM_VF, NN_OTHER, NN_STATE, NULL},
+    {"devlink", NN_IFLA_DEVLINK_PORT, NN_OTHER, NN_STATE, NULL},
+    {"dpll", NN_IFLA_DPLL_PIN, NN_OTHER, NN_STATE, NULL},
+    {"pacing", NN_IFLA_MAX_PACING_OFFLOAD_HORIZON, NN_OTHER, NN_STATE, NULL},
+    {"headroom", NN_IFLA_HEADROOM, NN_OTHER, NN_STATE, NULL},
+    {"tailroom", NN_IFLA_TAILROOM, NN_OTHER, NN_STATE, NULL},
     END};
 
 static const nn_name link_types[] = {{"ether", ARPHRD_ETHER},
@@ -117,8 +165,23 @@ static const nn_name vlan_protocols[] = {
 #endif
 
 /* A boolean in an option that bridges call 0 or 1. */
-#define OPTION(bit)                                                            \
-  PART(.size = 8, .number = true, .mask = 1u << BR_BOOLOPT_##bit)
+#define OPTION(bit) PART(.size = 8, .number = true, .mask = 1u << (bit))
+
+static const nn_field querier_fields[] = {
+    {"mcast_querier_ipv4_addr", BRIDGE_QUERIER_IP_ADDRESS, NN_IP, NN_STATE,
+     NULL},
+    {"mcast_querier_ipv4_port", BRIDGE_QUERIER_IP_PORT, NN_LINK, NN_STATE,
+     NULL},
+    {"mcast_querier_ipv4_other_timer", BRIDGE_QUERIER_IP_OTHER_TIMER, NN_TIMER,
+     NN_STATE, NULL},
+    {"mcast_querier_ipv6_addr", BRIDGE_QUERIER_IPV6_ADDRESS, NN_IP, NN_STATE,
+     NULL},
+    {"mcast_querier_ipv6_port", BRIDGE_QUERIER_IPV6_PORT, NN_LINK, NN_STATE,
+     NULL},
+    {"mcast_querier_ipv6_other_timer", BRIDGE_QUERIER_IPV6_OTHER_TIMER,
+     NN_TIMER, NN_STATE, NULL},
+    {"pad", BRIDGE_QUERIER_PAD, NN_OTHER, NN_STATE, NULL},
+    END};
 
 static const nn_field bridge_fields[] = {
     {"forward_delay", IFLA_BR_FORWARD_DELAY, NN_U32, NN_SETTING, NULL},
@@ -135,11 +198,15 @@ static const nn_field bridge_fields[] = {
     {"vlan_stats_per_port", IFLA_BR_VLAN_STATS_PER_PORT, NN_U8, NN_SETTING,
      NULL},
     {"no_linklocal_learn", IFLA_BR_MULTI_BOOLOPT, NN_PART, NN_SETTING,
-     OPTION(NO_LL_LEARN)},
+     OPTION(BR_BOOLOPT_NO_LL_LEARN)},
     {"mcast_vlan_snooping", IFLA_BR_MULTI_BOOLOPT, NN_PART, NN_SETTING,
-     OPTION(MCAST_VLAN_SNOOPING)},
+     OPTION(BR_BOOLOPT_MCAST_VLAN_SNOOPING)},
     {"mst_enabled", IFLA_BR_MULTI_BOOLOPT, NN_PART, NN_SETTING,
-     OPTION(MST_ENABLE)},
+     OPTION(BR_BOOLOPT_MST_ENABLE)},
+    {"mdb_offload_fail_notification", IFLA_BR_MULTI_BOOLOPT, NN_PART,
+     NN_SETTING, OPTION(NN_BR_MDB_OFFLOAD_FAIL)},
+    {"fdb_local_vlan_0", IFLA_BR_MULTI_BOOLOPT, NN_PART, NN_SETTING,
+     OPTION(NN_BR_FDB_LOCAL_VLAN_0)},
     {"group_fwd_mask", IFLA_BR_GROUP_FWD_MASK, NN_U16, NN_SETTING, NULL},
     {"bridge_id", IFLA_BR_BRIDGE_ID, NN_BRIDGE, NN_STATE, NULL},
     {"root_id", IFLA_BR_ROOT_ID, NN_BRIDGE, NN_STATE, NULL},
@@ -153,6 +220,10 @@ static const nn_field bridge_fields[] = {
     {"topology_change", IFLA_BR_TOPOLOGY_CHANGE, NN_U8, NN_STATE, NULL},
     {"topology_change_detected", IFLA_BR_TOPOLOGY_CHANGE_DETECTED, NN_U8,
      NN_STATE, NULL},
+    {"fdb_n_learned", NN_IFLA_BR_FDB_N_LEARNED, NN_U32, NN_STATE, NULL},
+    {"fdb_max_learned", NN_IFLA_BR_FDB_MAX_LEARNED, NN_U32, NN_SETTING, NULL},
+    {"querier", IFLA_BR_MCAST_QUERIER_STATE, NN_INSIDE, NN_STATE,
+     querier_fields},
     {"group_addr", IFLA_BR_GROUP_ADDR, NN_HW, NN_SETTING, NULL},
     {"mcast_snooping", IFLA_BR_MCAST_SNOOPING, NN_U8, NN_SETTING, NULL},
     {"mcast_router", IFLA_BR_MCAST_ROUTER, NN_U8, NN_SETTING, NULL},
@@ -184,6 +255,7 @@ static const nn_field bridge_fields[] = {
     {"nf_call_iptables", IFLA_BR_NF_CALL_IPTABLES, NN_U8, NN_SETTING, NULL},
     {"nf_call_ip6tables", IFLA_BR_NF_CALL_IP6TABLES, NN_U8, NN_SETTING, NULL},
     {"nf_call_arptables", IFLA_BR_NF_CALL_ARPTABLES, NN_U8, NN_SETTING, NULL},
+    {"pad", IFLA_BR_PAD, NN_OTHER, NN_STATE, NULL},
     END};
 
 static const nn_name port_states[] = {{"disabled", 0}, {"listening", 1},
@@ -225,6 +297,21 @@ static const nn_field bridge_port_fields[] = {
     {"vlan_tunnel", IFLA_BRPORT_VLAN_TUNNEL, NN_BOOL, NN_SETTING, NULL},
     {"isolated", IFLA_BRPORT_ISOLATED, NN_BOOL, NN_SETTING, NULL},
     {"locked", IFLA_BRPORT_LOCKED, NN_BOOL, NN_SETTING, NULL},
+    {"mab", NN_IFLA_BRPORT_MAB, NN_BOOL, NN_SETTING, NULL},
+    {"mcast_n_groups", NN_IFLA_BRPORT_MCAST_N_GROUPS, NN_U32, NN_STATE, NULL},
+    {"mcast_max_groups", NN_IFLA_BRPORT_MCAST_MAX_GROUPS, NN_U32, NN_SETTING,
+     NULL},
+    {"neigh_vlan_suppress", NN_IFLA_BRPORT_NEIGH_VLAN_SUPPRESS, NN_BOOL,
+     NN_SETTING, NULL},
+    {"backup_port", IFLA_BRPORT_BACKUP_PORT, NN_LINK, NN_SETTING, NULL},
+    {"backup_nhid", NN_IFLA_BRPORT_BACKUP_NHID, NN_U32, NN_SETTING, NULL},
+    {"mcast_eht_hosts_limit", IFLA_BRPORT_MCAST_EHT_HOSTS_LIMIT, NN_U32,
+     NN_SETTING, NULL},
+    {"mcast_eht_hosts_cnt", IFLA_BRPORT_MCAST_EHT_HOSTS_CNT, NN_U32, NN_STATE,
+     NULL},
+    {"mrp_ring_open", IFLA_BRPORT_MRP_RING_OPEN, NN_BOOL, NN_STATE, NULL},
+    {"mrp_in_open", IFLA_BRPORT_MRP_IN_OPEN, NN_BOOL, NN_STATE, NULL},
+    {"pad", IFLA_BRPORT_PAD, NN_OTHER, NN_STATE, NULL},
     END};
 
 #define QOS(member) offsetof(struct ifla_vlan_qos_mapping, member)
@@ -259,6 +346,9 @@ static const nn_name vxlan_dfs[] = {{"unset", VXLAN_DF_UNSET},
                                     {"set", VXLAN_DF_SET},
                                     {"inherit", VXLAN_DF_INHERIT},
                                     {NULL, 0}};
+
+static const nn_name label_policies[] = {
+    {"fixed", 0}, {"inherit", 1}, {NULL, 0}};
 
 #define RANGE(member) offsetof(struct ifla_vxlan_port_range, member)
 static const nn_field port_range[] = {
@@ -295,6 +385,18 @@ static const nn_field vxlan_fields[] = {
     {"external", IFLA_VXLAN_COLLECT_METADATA, NN_BOOL, NN_SETTING, NULL},
     {"gbp", IFLA_VXLAN_GBP, NN_FLAG, NN_SETTING, NULL},
     {"gpe", IFLA_VXLAN_GPE, NN_FLAG, NN_SETTING, NULL},
+    {"remcsum_tx", IFLA_VXLAN_REMCSUM_TX, NN_BOOL, NN_SETTING, NULL},
+    {"remcsum_rx", IFLA_VXLAN_REMCSUM_RX, NN_BOOL, NN_SETTING, NULL},
+    {"remcsum_nopartial", IFLA_VXLAN_REMCSUM_NOPARTIAL, NN_FLAG, NN_SETTING,
+     NULL},
+    {"label", IFLA_VXLAN_LABEL, NN_BE32, NN_SETTING, NULL},
+    {"label_policy", NN_IFLA_VXLAN_LABEL_POLICY, NN_NAME32, NN_SETTING,
+     label_policies},
+    {"ttl_inherit", IFLA_VXLAN_TTL_INHERIT, NN_FLAG, NN_SETTING, NULL},
+    {"vnifilter", IFLA_VXLAN_VNIFILTER, NN_BOOL, NN_SETTING, NULL},
+    {"localbypass", NN_IFLA_VXLAN_LOCALBYPASS, NN_BOOL, NN_SETTING, NULL},
+    {"reserved_bits", NN_IFLA_VXLAN_RESERVED_BITS, NN_HEX, NN_SETTING, NULL},
+    {"mc_route", NN_IFLA_VXLAN_MC_ROUTE, NN_BOOL, NN_SETTING, NULL},
     END};
 
 static const nn_name macvlan_modes[] = {
@@ -311,6 +413,11 @@ static const nn_field macvlan_fields[] = {
     {"usedbcqueuelen", IFLA_MACVLAN_BC_QUEUE_LEN_USED, NN_U32, NN_STATE, NULL},
     {"macaddr_data", IFLA_MACVLAN_MACADDR_DATA, NN_LIST, NN_STATE, &macaddr},
     {"macaddr_count", IFLA_MACVLAN_MACADDR_COUNT, NN_U32, NN_STATE, NULL},
+    {"nopromisc", IFLA_MACVLAN_FLAGS, NN_PART, NN_SETTING,
+     BIT16(MACVLAN_FLAG_NOPROMISC)},
+    {"nodst", IFLA_MACVLAN_FLAGS, NN_PART, NN_SETTING,
+     BIT16(MACVLAN_FLAG_NODST)},
+    {"bclim", NN_IFLA_MACVLAN_BC_CUTOFF, NN_S32, NN_SETTING, NULL},
     END};
 
 static const nn_name ipvlan_modes[] = {{"l2", IPVLAN_MODE_L2},
@@ -357,6 +464,7 @@ static const nn_name bond_selects[] = {
     {"stable", 0}, {"bandwidth", 1}, {"count", 2}, {NULL, 0}};
 
 static const nn_field bond_target = {"target", 0, NN_IP4, NN_SETTING, NULL};
+static const nn_field bond_target6 = {"target", 0, NN_IP6, NN_SETTING, NULL};
 
 static const nn_field ad_fields[] = {
     {"aggregator", IFLA_BOND_AD_INFO_AGGREGATOR, NN_U16, NN_STATE, NULL},
@@ -405,6 +513,12 @@ static const nn_field bond_fields[] = {
     {"ad_user_port_key", IFLA_BOND_AD_USER_PORT_KEY, NN_U16, NN_SETTING, NULL},
     {"ad_actor_system", IFLA_BOND_AD_ACTOR_SYSTEM, NN_HW, NN_SETTING, NULL},
     {"tlb_dynamic_lb", IFLA_BOND_TLB_DYNAMIC_LB, NN_U8, NN_SETTING, NULL},
+    {"ns_ip6_target", IFLA_BOND_NS_IP6_TARGET, NN_LIST, NN_SETTING,
+     &bond_target6},
+    {"coupled_control", NN_IFLA_BOND_COUPLED_CONTROL, NN_BOOL, NN_SETTING,
+     NULL},
+    {"broadcast_neighbor", NN_IFLA_BOND_BROADCAST_NEIGH, NN_BOOL, NN_SETTING,
+     NULL},
     END};
 
 static const nn_name slave_states[] = {{"active", 0}, {"backup", 1}, {NULL, 0}};
@@ -426,6 +540,8 @@ static const nn_field bond_port_fields[] = {
      NN_U8, NN_STATE, NULL},
     {"ad_partner_oper_port_state", IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE,
      NN_U16, NN_STATE, NULL},
+    {"actor_port_prio", NN_IFLA_BOND_SLAVE_ACTOR_PORT_PRIO, NN_U16, NN_SETTING,
+     NULL},
     END};
 
 static const nn_field vrf_port_fields[] = {
@@ -598,8 +714,18 @@ static const nn_name ip6_protos[] = {
 
 static const nn_field ipip_fields[] = {IPTUN_FIELDS(NN_IP4, ipip_protos),
                                        IP4_FIELDS, END};
-static const nn_field sit_fields[] = {IPTUN_FIELDS(NN_IP4, sit_protos),
-                                      IP4_FIELDS, END};
+static const nn_field sit_fields[] = {
+    IPTUN_FIELDS(NN_IP4, sit_protos),
+    IP4_FIELDS,
+    {"isatap", IFLA_IPTUN_FLAGS, NN_PART, NN_SETTING,
+     PART(.size = 2, .network = true, .mask = SIT_ISATAP)},
+    /* 6RD */
+    {"prefix", IFLA_IPTUN_6RD_PREFIX, NN_IP, NN_SETTING, NULL},
+    {"prefixlen", IFLA_IPTUN_6RD_PREFIXLEN, NN_U16, NN_SETTING, NULL},
+    {"relay_prefix", IFLA_IPTUN_6RD_RELAY_PREFIX, NN_IP, NN_SETTING, NULL},
+    {"relay_prefixlen", IFLA_IPTUN_6RD_RELAY_PREFIXLEN, NN_U16, NN_SETTING,
+     NULL},
+    END};
 static const nn_field ip6tnl_fields[] = {IPTUN_FIELDS(NN_IP6, ip6_protos),
                                          IP6_FIELDS(IPTUN), END};
 
@@ -623,6 +749,10 @@ static const nn_field geneve_fields[] = {
     {"external", IFLA_GENEVE_COLLECT_METADATA, NN_FLAG, NN_SETTING, NULL},
     {"inner_proto_inherit", IFLA_GENEVE_INNER_PROTO_INHERIT, NN_FLAG,
      NN_SETTING, NULL},
+    /* the kernel would pass over the ttl */
+    {"ttl_inherit", IFLA_GENEVE_TTL_INHERIT, NN_BOOL, NN_SETTING, "true"},
+    {"port_range", NN_IFLA_GENEVE_PORT_RANGE, NN_STRUCT, NN_SETTING,
+     port_range},
     END};
 
 /* --- tun ----------------------------------------------------------------- */
@@ -630,14 +760,17 @@ static const nn_field geneve_fields[] = {
 static const nn_name tun_types[] = {
     {"tun", IFF_TUN}, {"tap", IFF_TAP}, {NULL, 0}};
 
+/* Settings for tun.c, which makes such links. */
 static const nn_field tun_fields[] = {
     {"type", IFLA_TUN_TYPE, NN_NAME8, NN_STATE, tun_types},
-    {"pi", IFLA_TUN_PI, NN_BOOL, NN_STATE, NULL},
-    {"vnet_hdr", IFLA_TUN_VNET_HDR, NN_BOOL, NN_STATE, NULL},
+    {"pi", IFLA_TUN_PI, NN_BOOL, NN_SHOWN, NULL},
+    {"vnet_hdr", IFLA_TUN_VNET_HDR, NN_BOOL, NN_SHOWN, NULL},
     {"persist", IFLA_TUN_PERSIST, NN_BOOL, NN_STATE, NULL},
-    {"multi_queue", IFLA_TUN_MULTI_QUEUE, NN_BOOL, NN_STATE, NULL},
+    {"multi_queue", IFLA_TUN_MULTI_QUEUE, NN_BOOL, NN_SHOWN, NULL},
     {"numqueues", IFLA_TUN_NUM_QUEUES, NN_U32, NN_STATE, NULL},
     {"numdisabled", IFLA_TUN_NUM_DISABLED_QUEUES, NN_U32, NN_STATE, NULL},
+    {"user", IFLA_TUN_OWNER, NN_U32, NN_SHOWN, NULL},
+    {"user_group", IFLA_TUN_GROUP, NN_U32, NN_SHOWN, NULL},
     END};
 
 /* --- by name ------------------------------------------------------------- */
@@ -685,8 +818,25 @@ const nn_link_type *nn_port_kind(const char *name) {
   return find(ports, name);
 }
 
+const nn_field *nn_port_field(const char *name, int nth) {
+  const nn_field *found = NULL;
+  for (const nn_link_type *port = ports; port->name != NULL && found == NULL;
+       port++) {
+    const nn_field *const fields[] = {port->fields, NULL};
+    found = nn_fields_find(fields, name, &nth);
+  }
+  return found;
+}
+
+bool nn_link_put_altnames(const nn_codec *codec, struct nl_msg *msg) {
+  static const nn_field altnames = {"altname", IFLA_PROP_LIST, NN_LIST,
+                                    NN_SETTING, &altname};
+  return nn_field_put(codec, &altnames, msg);
+}
+
 void nn_link_names(lua_State *L) {
-  const nn_field *const every[] = {nn_link_fields, nn_link_head, NULL};
+  const nn_field *const every[] = {nn_link_fields, nn_link_families,
+                                   nn_link_head, NULL};
   nn_filter_names(L, every);
   for (const nn_link_type *kind = kinds; kind->name != NULL; kind++) {
     const nn_field *const fields[] = {kind->fields, NULL};
@@ -695,7 +845,8 @@ void nn_link_names(lua_State *L) {
 }
 
 const nn_field *nn_link_field(const char *name, int nth) {
-  const nn_field *const every[] = {nn_link_fields, nn_link_head, NULL};
+  const nn_field *const every[] = {nn_link_fields, nn_link_families,
+                                   nn_link_head, NULL};
   const nn_field *found = nn_fields_find(every, name, &nth);
   for (const nn_link_type *kind = kinds; kind->name != NULL && found == NULL;
        kind++) {

@@ -32,30 +32,55 @@ static const nn_name states[] = {{"none", NUD_NONE},
                                  {"permanent", NUD_PERMANENT},
                                  {NULL, 0}};
 
+/* <linux/neighbour.h> of Linux 5.16, 6.1 and 6.17 has them */
+enum { FLAG_EXT_MANAGED = 1, FLAG_EXT_LOCKED = 2, FLAG_EXT_VALIDATED = 4 };
+
+#define EXT_FLAG(name, bit, role)                                              \
+  {                                                                            \
+    name, NDA_FLAGS_EXT, NN_PART, role,                                        \
+        &(const nn_part){.size = 4, .mask = (bit)}                             \
+  }
+
 static const nn_field fields[] = {
-    {"dst", NDA_DST, NN_IP, NN_SETTING, NULL},
+    {"dst", NDA_DST, NN_IP, NN_KEY, NULL},
     {"lladdr", NDA_LLADDR, NN_HW, NN_SETTING, NULL},
     {"protocol", NDA_PROTOCOL, NN_NAME8, NN_SETTING, nn_protocols},
+    EXT_FLAG("managed", FLAG_EXT_MANAGED, NN_SETTING),
+    EXT_FLAG("extern_valid", FLAG_EXT_VALIDATED, NN_SETTING),
+    {"probes", NDA_PROBES, NN_OTHER, NN_STATE, NULL},
+    {"times", NDA_CACHEINFO, NN_OTHER, NN_STATE, NULL},
+    /* of forwarding, not of neighbours */
+    {"vlan", NDA_VLAN, NN_U16, NN_SHOWN, NULL},
+    {"port", NDA_PORT, NN_BE16, NN_SHOWN, NULL},
+    {"vni", NDA_VNI, NN_U32, NN_SHOWN, NULL},
+    {"via", NDA_IFINDEX, NN_LINK, NN_SHOWN, NULL},
+    {"nhid", NDA_NH_ID, NN_U32, NN_SHOWN, NULL},
     {.name = NULL}};
 
 static const nn_field head_fields[] = {
-    {"family", offsetof(struct ndmsg, ndm_family), NN_NAME8, NN_SETTING,
+    {"family", offsetof(struct ndmsg, ndm_family), NN_NAME8, NN_KEY,
      nn_families},
     {"state", offsetof(struct ndmsg, ndm_state), NN_NAME16, NN_SETTING, states},
     {.name = NULL}};
 
 static const nn_field link_field[] = {
-    {"link", offsetof(struct ndmsg, ndm_ifindex), NN_LINK, NN_SETTING, NULL},
+    {"link", offsetof(struct ndmsg, ndm_ifindex), NN_LINK, NN_KEY, NULL},
     {.name = NULL}};
 
-static const nn_name flags[] = {{"proxy", NTF_PROXY},
-                                {"router", NTF_ROUTER},
-                                {"extern_learn", NTF_EXT_LEARNED},
-                                {NULL, 0}};
+/* In the head. The first tells a proxy from a neighbour; the kernel does not
+   list the last. */
+static const struct flag {
+  const char *name;
+  uint8_t bit;
+  bool state; /* the kernel's */
+} flags[] = {{"proxy", NTF_PROXY, false},
+             {"router", NTF_ROUTER, false},
+             {"extern_learn", NTF_EXT_LEARNED, false},
+             {"offloaded", NTF_OFFLOADED, true},
+             {"use", NTF_USE, false},
+             {NULL, 0, false}};
 
 static const nn_field *const known[] = {fields, head_fields, link_field, NULL};
-static const char *const listed[] = {"index", "proxy", "router", "extern_learn",
-                                     NULL};
 
 /* What a filter may have besides. */
 static const nn_field row_fields[] = {
@@ -63,6 +88,7 @@ static const nn_field row_fields[] = {
     {"proxy", 0, NN_BOOL, NN_STATE, NULL},
     {"router", 0, NN_BOOL, NN_STATE, NULL},
     {"extern_learn", 0, NN_BOOL, NN_STATE, NULL},
+    {"offloaded", 0, NN_BOOL, NN_STATE, NULL},
     {.name = NULL}};
 
 /* --- reading ------------------------------------------------------------- */
@@ -77,12 +103,12 @@ static bool push_neigh(const nn_codec *codec, const struct nlmsghdr *msg) {
     lua_pushinteger(L, head->ndm_ifindex);
     lua_setfield(L, -2, "index");
   }
-  for (const nn_name *flag = flags; flag->text != NULL; flag++)
-    if (head->ndm_flags & flag->value) {
+  for (const struct flag *flag = flags; flag->name != NULL; flag++)
+    if (head->ndm_flags & flag->bit) {
       lua_pushboolean(L, true);
-      lua_setfield(L, -2, flag->text);
+      lua_setfield(L, -2, flag->name);
     }
-  nn_fields_pick(codec, fields, nlmsg_attrdata(msg, sizeof *head),
+  nn_fields_read(codec, fields, nlmsg_attrdata(msg, sizeof *head),
                  nlmsg_attrlen(msg, sizeof *head));
   return true;
 }
@@ -123,7 +149,8 @@ listed with `{ proxy = true }` and only then, and neighbours in the states
 @treturn[1] {table,...} with the names of `ip -json neigh`: `dst`, `link`, its
 `index`, `lladdr`, `state` (one of `permanent`, `reachable`, `stale`, `delay`,
 `probe`, `incomplete`, `failed`, `noarp`, `none`), `family` (`inet`, `inet6`),
-`protocol`, and, if so, `router=true`, `extern_learn=true`, `proxy=true`
+`protocol`, and, if so, `router=true`, `extern_learn=true`, `managed=true`,
+`offloaded=true`, `proxy=true`
 @return[2] nil
 @treturn[2] string message
 @treturn[2] integer errno
@@ -183,12 +210,13 @@ static bool put_neigh(const nn_codec *codec, struct nl_msg *msg,
                       struct ndmsg **head) {
   const struct ndmsg none = {.ndm_family = AF_UNSPEC};
   need(codec, 2, "dst");
-  need(codec, 2, "link");
+  if (!nn_flag_get(codec, 2, "proxy")) /* which may be one for all links */
+    need(codec, 2, "link");
   nlmsg_append(msg, (void *)&none, sizeof none, NLMSG_ALIGNTO);
   *head = nlmsg_data(nlmsg_hdr(msg));
-  for (const nn_name *flag = flags; flag->text != NULL; flag++)
-    if (nn_flag_get(codec, 2, flag->text))
-      (*head)->ndm_flags |= (uint8_t)flag->value;
+  for (const struct flag *flag = flags; flag->name != NULL; flag++)
+    if (!flag->state && nn_flag_get(codec, 2, flag->name))
+      (*head)->ndm_flags |= flag->bit;
   return nn_head_write(codec, head_fields, 2, msg, *head) &&
          nn_head_write(codec, link_field, 2, msg, *head) &&
          nn_fields_write(codec, fields, 2, msg) &&
@@ -198,24 +226,30 @@ static bool put_neigh(const nn_codec *codec, struct nl_msg *msg,
 /* What messages call the neighbour at 2. */
 static const char *subject(lua_State *L) {
   lua_getfield(L, 2, "dst");
-  lua_getfield(L, 2, "link");
+  if (lua_getfield(L, 2, "link") == LUA_TNIL)
+    return lua_tostring(L, -2);
   const char *link = luaL_tolstring(L, -1, NULL);
   return lua_pushfstring(L, "%s %s", lua_tostring(L, -3), link);
 }
 
-/* An entry is for good, unless something else is said. Without a `lladdr` the
+/* An entry is for good, unless something else is said, or the kernel is to find
+   out. Without a `lladdr` the
    kernel would refuse it too, but leave an entry that then is in the way. */
 static void put_state(const nn_codec *codec, struct ndmsg *head) {
   if (lua_getfield(codec->L, 2, "state") == LUA_TNIL)
-    head->ndm_state = NUD_PERMANENT;
+    head->ndm_state = nn_flag_get(codec, 2, "managed") ||
+                              nn_flag_get(codec, 2, "use")
+                          ? NUD_NONE
+                          : NUD_PERMANENT;
   if (!(head->ndm_flags & NTF_PROXY) && (head->ndm_state & NUD_LLADDR) != 0)
     need(codec, 2, "lladdr");
 }
 
 /* Sends the neighbour at 2 as a request: true, or nil, message, errno. */
 static int change(lua_State *L, const char *what, int type) {
-  static const char *const others[] = {"index",        "proxy",   "router",
-                                       "extern_learn", "replace", NULL};
+  static const char *const others[] = {"replace",   "index",        "proxy",
+                                       "router",    "extern_learn", "use",
+                                       "offloaded", NULL};
   const bool adding = type == RTM_NEWNEIGH;
   int how = 0;
   nn_codec codec;
@@ -225,7 +259,8 @@ static int change(lua_State *L, const char *what, int type) {
   nn_ns *ns = nn_codec_open(L, what, &codec);
   if (ns == NULL)
     return 3;
-  nn_fields_check(&codec, 2, known, adding ? others : listed);
+  nn_fields_check(&codec, 2, known, adding ? others : others + 1);
+  codec.keys = !adding;
   if (adding)
     how = NLM_F_CREATE |
           (nn_flag_get(&codec, 2, "replace") ? NLM_F_REPLACE : NLM_F_EXCL);
@@ -244,9 +279,11 @@ Tells a namespace of a neighbour: `ip -n NAME neigh add …`.
 @function neigh_add
 @param NS
 @tparam table neigh `dst`, an address; `link`; `lladdr`; `state`, by default
-`permanent`; `router`, `extern_learn`, `protocol`; or
-`proxy=true`, to answer for `dst` on that link. `replace=true` changes what is
-there (`ip neigh replace`). `index`, which @{neighs} also tells, is ignored.
+`permanent`; `router`, `extern_learn`, `protocol`; `managed=true`, to have the
+kernel keep it reachable, or `use=true`, to have it look once, both without a
+state; or `proxy=true`, to answer for `dst` on that link. `replace=true` changes
+what is there (`ip neigh replace`). A row of @{neighs} will do; its `index` and
+`offloaded` are passed over.
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message

@@ -29,6 +29,9 @@
    public name of the function, `name` that of an argument or a key. */
 
 int nn_raise(lua_State *L, const char *text, ...); /* as lua_pushfstring */
+/* Pushes the key of the table at `known` that is the most like `key`, which has
+   `len` bytes; false, and nothing pushed, if none is much like it. */
+bool nn_nearest(lua_State *L, int known, const char *key, size_t len);
 /* Raises the error on top, which was caught, once more. */
 int nn_raise_again(lua_State *L);
 /* bad argument 'NAME' to 'WHAT' (PROBLEM) */

@@ -120,6 +120,8 @@ static bool get_quantity(lua_State *L, const char *what,
     return refuse(L, what, option->name, EINVAL);
   if (isnan(*value))
     return refuse(L, what, option->name, EINVAL);
+  if (option->unit == NN_BITS && *value > 0 && *value < 8)
+    return refuse(L, what, option->name, ERANGE); /* it would be none */
   if (*value < units[option->unit].min || *value > units[option->unit].max)
     return refuse(L, what, option->name, ERANGE);
   if (option->unit == NN_COUNT && *value != (double)(uint32_t)*value)
@@ -188,20 +190,21 @@ static void push_value(lua_State *L, nn_unit unit, double value) {
   }
 }
 
-/* A Lua error for a field that none of the options nor of `others` is, of which
-   there are three at most. */
+/* A Lua error for a field that none of the queue's nor of `others` is, of which
+   there are less than OTHERS. */
+#define OTHERS 12
 static void check_names(lua_State *L, const char *what, int table,
                         const nn_queue *queue, const char *const *others) {
-  static const nn_field *const none[] = {NULL};
+  const nn_field *const fields[] = {queue->fields, NULL};
   const nn_codec codec = {.L = L, .what = what};
-  const char *names[NN_OPTIONS + 4];
+  const char *names[NN_OPTIONS + OTHERS];
   size_t count = 0;
   while (*others != NULL)
     names[count++] = *others++;
-  for (int i = 0; queue != NULL && queue->options[i].name != NULL; i++)
+  for (int i = 0; queue->options[i].name != NULL; i++)
     names[count++] = queue->options[i].name;
   names[count] = NULL;
-  nn_fields_check(&codec, table, none, names);
+  nn_fields_check(&codec, table, fields, names);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -222,17 +225,29 @@ static void set_handle(lua_State *L, const char *name, uint32_t handle) {
   lua_setfield(L, -2, name);
 }
 
-static void push_options(lua_State *L, const nn_queue *queue,
+/* The options of a queue, and what else its kernel tells of it. */
+static void push_options(const nn_codec *codec, const nn_queue *queue,
                          const struct nlattr *options) {
+  lua_State *L = codec->L;
+  nn_codec inner = *codec;
   double values[NN_OPTIONS];
   for (int i = 0; i < NN_OPTIONS; i++)
     values[i] = (double)NAN;
-  queue->read(options, values);
+  const int more = queue->read(options, values);
   for (int i = 0; queue->options[i].name != NULL; i++)
     if (!isnan(values[i])) {
       push_value(L, queue->options[i].unit, values[i]);
       lua_setfield(L, -2, queue->options[i].name);
     }
+  if (nla_len(options) < queue->head)
+    return;
+  const struct nlattr *attrs =
+      (const void *)((const char *)nla_data(options) + queue->head);
+  const int len = nla_len(options) - queue->head;
+  inner.within = TCA_OPTIONS;
+  nn_fields_read(&inner, queue->fields, attrs, len);
+  if (more != 0)
+    nn_fields_unknown(&inner, nla_find(attrs, len, more));
 }
 
 /* What has passed, and what waits. */
@@ -277,10 +292,21 @@ static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
                       const nn_queue *kinds) {
   lua_State *L = codec->L;
   const struct tcmsg *head = nlmsg_data(msg);
-  static const struct nla_policy policy[TCA_MAX + 1] = {
+  static const struct nla_policy policy[NN_TYPE_MAX + 1] = {
       [TCA_KIND] = {.type = NLA_STRING}};
-  struct nlattr *attrs[TCA_MAX + 1];
-  if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *head, attrs, TCA_MAX,
+  /* all that are read otherwise, or tell nothing */
+  static const nn_field attributes[] = {
+      {"kind", TCA_KIND, NN_OTHER, NN_STATE, NULL},
+      {"options", TCA_OPTIONS, NN_OTHER, NN_STATE, NULL},
+      {"stats", TCA_STATS, NN_OTHER, NN_STATE, NULL},
+      {"stats2", TCA_STATS2, NN_OTHER, NN_STATE, NULL},
+      {"xstats", TCA_XSTATS, NN_OTHER, NN_STATE, NULL},
+      {"pad", TCA_PAD, NN_OTHER, NN_STATE, NULL},
+      {"offload", TCA_HW_OFFLOAD, NN_OTHER, NN_STATE, NULL},
+      {"invisible", TCA_DUMP_INVISIBLE, NN_OTHER, NN_STATE, NULL},
+      {.name = NULL}};
+  struct nlattr *attrs[NN_TYPE_MAX + 1];
+  if (nlmsg_parse((struct nlmsghdr *)msg, sizeof *head, attrs, NN_TYPE_MAX,
                   policy) < 0 ||
       attrs[TCA_KIND] == NULL)
     return false;
@@ -295,9 +321,12 @@ static bool push_head(const nn_codec *codec, const struct nlmsghdr *msg,
   } else if (head->tcm_parent != TC_H_UNSPEC) {
     set_handle(L, "parent", head->tcm_parent);
   }
+  nn_fields_push(codec, attributes, attrs);
   const nn_queue *queue = nn_queue_kind(kinds, nla_get_string(attrs[TCA_KIND]));
   if (queue != NULL && attrs[TCA_OPTIONS] != NULL)
-    push_options(L, queue, attrs[TCA_OPTIONS]);
+    push_options(codec, queue, attrs[TCA_OPTIONS]);
+  else if (attrs[TCA_OPTIONS] != NULL && nla_len(attrs[TCA_OPTIONS]) > 0)
+    nn_fields_unknown(codec, attrs[TCA_OPTIONS]);
   if (attrs[TCA_STATS2] != NULL)
     push_stats(codec, attrs[TCA_STATS2]);
   return true;
@@ -350,17 +379,29 @@ static nn_spelling spell_option(const nn_codec *codec,
   return NN_SPELT;
 }
 
-/* The nth option, from 0, called `key` of all kinds; NULL: there are less. The
-   kernel does not tell which distribution a netem has. */
+/* The option called `key` of all kinds after *skip others; NULL, and less to
+   skip, if there is none. The kernel does not tell which distribution a netem
+   has. */
 static const nn_option *find_option(const nn_queue *kinds, const char *key,
-                                    int nth) {
+                                    int *skip) {
   for (; kinds->kind != NULL; kinds++)
     for (const nn_option *option = kinds->options; option->name != NULL;
          option++)
       if (option->unit != NN_DISTRIBUTION && strcmp(option->name, key) == 0 &&
-          nth-- == 0)
+          (*skip)-- == 0)
         return option;
   return NULL;
+}
+
+/* The nth field, from 0, called `key` of all kinds; NULL: there are less. */
+static const nn_field *find_field(const nn_queue *kinds, const char *key,
+                                  int nth) {
+  const nn_field *found = NULL;
+  for (; kinds->kind != NULL && found == NULL; kinds++) {
+    const nn_field *const fields[] = {kinds->fields, NULL};
+    found = nn_fields_find(fields, key, &nth);
+  }
+  return found;
 }
 
 static void add_names(lua_State *L, const nn_queue *kinds,
@@ -369,13 +410,16 @@ static void add_names(lua_State *L, const nn_queue *kinds,
     lua_pushboolean(L, true);
     lua_setfield(L, -2, *handles);
   }
-  for (; kinds->kind != NULL; kinds++)
+  for (; kinds->kind != NULL; kinds++) {
+    const nn_field *const fields[] = {kinds->fields, NULL};
+    nn_filter_names(L, fields);
     for (const nn_option *option = kinds->options; option->name != NULL;
          option++)
       if (option->unit != NN_DISTRIBUTION) {
         lua_pushboolean(L, true);
         lua_setfield(L, -2, option->name);
       }
+  }
 }
 
 /* `handles` are the names of the fields that are some, and end with NULL. */
@@ -398,8 +442,9 @@ static nn_spelling spell_queue(const nn_codec *codec, const nn_queue *kinds,
   for (; nth == 0 && *handles != NULL; handles++)
     if (strcmp(*handles, key) == 0)
       return spell_handle(codec, key);
-  const nn_option *option = find_option(kinds, key, nth);
-  return option != NULL ? spell_option(codec, option) : NN_UNKNOWN;
+  const nn_option *option = find_option(kinds, key, &nth);
+  return option != NULL ? spell_option(codec, option)
+                        : nn_field_spell(codec, find_field(kinds, key, nth));
 }
 
 static nn_spelling spell_qdisc(const nn_codec *codec, const char *key,
@@ -501,6 +546,30 @@ static int class_list(lua_State *L) {
 
 /* --- writing ------------------------------------------------------------- */
 
+/* What follows the errno in a message about a kind of queues that Linux does not
+   have, with that which was probably meant, in ack->text. */
+static bool check_kind(lua_State *L, const char *kind, nn_ack *ack) {
+  if (nn_queue_exists(L, kind))
+    return true;
+  const char *meant = lua_tostring(L, -1);
+  ack->err = EINVAL;
+  snprintf(ack->text, sizeof ack->text, "no kind of queue%s%.20s%s",
+           meant != NULL ? "; did you mean \"" : "", meant != NULL ? meant : "",
+           meant != NULL ? "\"?" : "");
+  return false;
+}
+
+/* nil, message, errno about the link at 2; `subject` may be NULL. */
+static int fail(const nn_codec *codec, const nn_ack *ack,
+                const char *subject) {
+  lua_State *L = codec->L;
+  return nn_rtnl_fail(L, ack, "%s %s: %s%s%s%s", codec->what,
+                      nn_ns_label(L, 1), luaL_tolstring(L, 2, NULL),
+                      subject != NULL ? " (" : "",
+                      subject != NULL ? subject : "",
+                      subject != NULL ? ")" : "");
+}
+
 /* Sends the request on the stack's top; `kind` may be NULL. The results of the
    Lua function. */
 static int change(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg,
@@ -514,12 +583,12 @@ static int change(const nn_codec *codec, nn_ns *ns, struct nl_msg *msg,
     return 1;
   }
   /* "Specified qdisc kind is unknown": other things are not found either */
-  if (ack.err == ENOENT && strncmp(ack.text, "Specified qdisc", 15) == 0)
+  if (ack.err == ENOENT && strncmp(ack.text, "Specified qdisc", 15) == 0) {
     ack.err = EOPNOTSUPP;
-  return nn_rtnl_fail(L, &ack, "%s %s: %s%s%s%s", codec->what,
-                      nn_ns_label(L, 1), lua_tostring(L, 2),
-                      kind != NULL ? " (" : "", kind != NULL ? kind : "",
-                      kind != NULL ? ")" : "");
+    if (kind != NULL)
+      check_kind(L, kind, &ack);
+  }
+  return fail(codec, &ack, kind);
 }
 
 /* The field `kind`, which stays on the stack. */
@@ -531,32 +600,79 @@ static const char *get_kind(lua_State *L, const char *what, int table) {
 
 /* Where a queue is to be, if nothing is said: the root of its link. */
 static void put_place(const char *kind, struct tcmsg *head) {
-  if (strcmp(kind, "ingress") == 0) { /* it has one place, and one handle */
-    head->tcm_parent = TC_H_INGRESS;
+  if (strcmp(kind, "ingress") == 0 || strcmp(kind, "clsact") == 0) {
+    head->tcm_parent = TC_H_INGRESS; /* their place, and their handle */
     head->tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0);
   } else if (head->tcm_parent == TC_H_UNSPEC) {
     head->tcm_parent = TC_H_ROOT;
   }
 }
 
-/* Makes a queue or a class out of the table at 3. */
+/* `parent`, or `root`, as rows have it. */
+static bool get_parent(lua_State *L, const char *what, int table,
+                       struct tcmsg *head) {
+  const nn_codec codec = {.L = L, .what = what};
+  if (!get_handle(L, what, table, "parent", &head->tcm_parent))
+    return false;
+  if (head->tcm_parent == TC_H_UNSPEC && nn_flag_get(&codec, table, "root"))
+    head->tcm_parent = TC_H_ROOT;
+  return true;
+}
+
+/* Takes a row that is the second argument for its link and the third. */
+static void take_row(lua_State *L) {
+  if (lua_istable(L, 2) && lua_isnoneornil(L, 3)) {
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    lua_getfield(L, 2, "link");
+    lua_replace(L, 2);
+  }
+  lua_settop(L, 3);
+}
+
+/* Whether the table at 3 has keys besides these. */
+static bool has_more(lua_State *L, const char *const *names) {
+  bool more = false;
+  for (lua_pushnil(L); !more && lua_next(L, 3) != 0; lua_pop(L, 1)) {
+    const char *const *name = names;
+    while (*name != NULL && (lua_type(L, -2) != LUA_TSTRING ||
+                             strcmp(*name, lua_tostring(L, -2)) != 0))
+      name++;
+    more = *name == NULL;
+    if (more)
+      lua_pop(L, 1);
+  }
+  return more;
+}
+
+/* Makes a queue or a class out of the table at 3. One of a kind that is not
+   known here has no options. */
 static int make(lua_State *L, const char *what, int type, int flags) {
   const bool is_class = type == RTM_NEWTCLASS;
   const char *id = is_class ? "classid" : "handle";
-  const char *const others[] = {"kind", "parent", id, NULL};
+  const char *const others[] = {"kind", "parent", "root", "link",
+                                "stats", id,       "leaf", NULL};
   struct tcmsg head = {.tcm_family = AF_UNSPEC};
   double values[NN_OPTIONS];
-  nn_codec codec;
-  lua_settop(L, 3);
+  nn_codec codec = {.L = L, .what = what};
+  nn_ack ack = {.err = 0};
+  take_row(L);
   nn_arg_link(L, 2, what);
   nn_arg_table(L, 3, what, is_class ? "class" : "qdisc");
   const char *kind = get_kind(L, what, 3);
   const nn_queue *queue =
       nn_queue_kind(is_class ? nn_class_kinds : nn_qdisc_kinds, kind);
-  if (queue == NULL) /* then the kernel is not asked for it either */
-    return nn_fail(L, EOPNOTSUPP, "%s: kind \"%s\"", what, kind);
+  if (queue == NULL) {
+    queue = &nn_plain_queue;
+    if (has_more(L, others) && !check_kind(L, kind, &ack)) {
+      nn_ns *ns = nn_ns_arg(L, 1, what);
+      if (ns != NULL)
+        nn_ns_done(ns);
+      return ns != NULL ? fail(&codec, &ack, kind) : 3;
+    }
+  }
   check_names(L, what, 3, queue, others);
-  if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
+  if (!nn_fields_known(&codec, 3) || !get_parent(L, what, 3, &head) ||
       !get_handle(L, what, 3, id, &head.tcm_handle) ||
       !get_values(L, what, 3, queue, values))
     return 3;
@@ -567,11 +683,15 @@ static int make(lua_State *L, const char *what, int type, int flags) {
     return 3;
   struct nl_msg *msg = nn_msg_push(L, type, NLM_F_CREATE | flags);
   nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
-  nla_put_string(msg, TCA_KIND, queue->kind);
+  nla_put_string(msg, TCA_KIND, kind);
   struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
   queue->write(values, msg);
+  if (!nn_fields_write(&codec, queue->fields, 3, msg)) {
+    nn_ns_done(ns);
+    return 3;
+  }
   nla_nest_end(msg, options);
-  return change(&codec, ns, msg, queue->kind);
+  return change(&codec, ns, msg, kind);
 }
 
 /***
@@ -583,7 +703,7 @@ Adds a queue to a link: `tc -n NAME qdisc add dev LINK …`.
 root of the link); `handle`, such as `"1:"` (default: the kernel's choice); and
 by kind:
 
-- `netem`: `delay`, `jitter`, `delay_correlation`, `distribution` (of the
+- `netem`: `seed` (an integer of 64 bits), `ecn`, `delay`, `jitter`, `delay_correlation`, `distribution` (of the
 jitter:
 `"uniform"` or `"normal"`; the kernel does not tell it again), `loss`,
 `loss_correlation`, `duplicate`, `duplicate_correlation`, `corrupt`,
@@ -592,14 +712,19 @@ packets), `rate`, `limit` (packets, default 1000)
 - `tbf`: `rate`, `burst`, and either `limit` (bytes) or `latency`; `peakrate`
 together with `minburst`
 - `htb`: `default`, the class of what is not classified, in hexadecimal as `tc`
-has it (`"10"`, `"0x10"`); `r2q`. See @{class_add}
-- `fq_codel`: `limit` (packets), `flows`, `target`, `interval`, `quantum`, `ecn`
+has it (`"10"`, `"0x10"`); `r2q`; `direct_qlen`. See @{class_add}
+- `fq_codel`: `limit` (packets), `flows`, `target`, `interval`, `quantum`, `ecn`,
+`ce_threshold`, `memory_limit` (bytes), `drop_batch`
 - `ingress`
+
+A kind that is not known here is made without options. A row of @{qdiscs} alone
+makes the like again; its options that are not known here are in `unknown`, and
+refused.
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message
 @treturn[2] integer errno: ENODEV, EEXIST, EINVAL and ERANGE for a value;
-EOPNOTSUPP if the kernel lacks the kind
+EOPNOTSUPP if the kernel lacks the kind, EINVAL if Linux does
 @usage
 vpn:qdisc_add("eth0", { kind = "netem", delay = "20ms", loss = "1%" })
 */
@@ -628,28 +753,33 @@ static int qdisc_set(lua_State *L) {
 Takes a queue away: `tc -n NAME qdisc del dev LINK …`.
 @function qdisc_delete
 @param NS
-@tparam string link
+@tparam string|integer|table link a name or an index; or a row of @{qdiscs}
+alone
 @tparam[opt] table which `parent` (`"1:10"`; `"ingress"`; default `"root"`), and
-`handle` to be sure that it is this one
+`handle` and `kind` to be sure that it is this one; a row has all of them
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message
 @treturn[2] integer errno: ENODEV, ENOENT
 */
 static int qdisc_delete(lua_State *L) {
-  static const char *const names[] = {"parent", "handle", NULL};
+  static const char *const names[] = {"parent", "root",  "handle", "kind",
+                                      "link",   "stats", NULL};
   static const char what[] = "qdisc_delete";
   struct tcmsg head = {.tcm_family = AF_UNSPEC};
+  const char *kind = NULL;
   nn_codec codec;
-  lua_settop(L, 3);
+  take_row(L);
   nn_arg_link(L, 2, what);
-  if (!lua_isnil(L, 3)) {
-    nn_arg_table(L, 3, what, "qdisc");
-    check_names(L, what, 3, NULL, names);
-    if (!get_handle(L, what, 3, "parent", &head.tcm_parent) ||
-        !get_handle(L, what, 3, "handle", &head.tcm_handle))
-      return 3;
-  }
+  nn_opt_table(L, 3, what, "which");
+  if (lua_getfield(L, 3, "kind") != LUA_TNIL) /* of a row */
+    kind = get_kind(L, what, 3);
+  const nn_queue *queue =
+      kind != NULL ? nn_queue_kind(nn_qdisc_kinds, kind) : NULL;
+  check_names(L, what, 3, queue != NULL ? queue : &nn_plain_queue, names);
+  if (!get_parent(L, what, 3, &head) ||
+      !get_handle(L, what, 3, "handle", &head.tcm_handle))
+    return 3;
   if (head.tcm_parent == TC_H_UNSPEC)
     head.tcm_parent = TC_H_ROOT;
   nn_ns *ns = nn_codec_open(L, what, &codec);
@@ -657,6 +787,8 @@ static int qdisc_delete(lua_State *L) {
     return 3;
   struct nl_msg *msg = nn_msg_push(L, RTM_DELQDISC, 0);
   nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO);
+  if (kind != NULL)
+    nla_put_string(msg, TCA_KIND, kind);
   return change(&codec, ns, msg, NULL);
 }
 
@@ -667,7 +799,7 @@ Adds a class to a queue: `tc -n NAME class add dev LINK …`.
 @tparam string link
 @tparam table class `kind`, which is `"htb"`; `parent`, the queue or class that
 it divides (`"1:"`); `classid` (`"1:10"`); `rate`, `ceil` (default: the rate),
-`burst`, `cburst`, `prio`
+`burst`, `cburst`, `prio`, `quantum` (bytes)
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message
@@ -701,8 +833,9 @@ static int class_set(lua_State *L) {
 Takes a class away: `tc -n NAME class del dev LINK classid CLASS`.
 @function class_delete
 @param NS
-@tparam string link
-@tparam string classid
+@tparam string|integer|table link a name or an index; or a row of @{classes}
+alone
+@tparam string|table classid or a row
 @treturn[1] boolean true
 @return[2] nil
 @treturn[2] string message
@@ -711,8 +844,12 @@ Takes a class away: `tc -n NAME class del dev LINK classid CLASS`.
 static int class_delete(lua_State *L) {
   struct tcmsg head = {.tcm_family = AF_UNSPEC};
   nn_codec codec;
-  lua_settop(L, 3);
+  take_row(L);
   nn_arg_link(L, 2, "class_delete");
+  if (lua_istable(L, 3)) { /* a row */
+    lua_getfield(L, 3, "classid");
+    lua_replace(L, 3);
+  }
   nn_arg_string(L, 3, "class_delete", "classid", NULL);
   const char *text = get_text(L);
   if (text == NULL || !nn_parse_handle(text, &head.tcm_handle)) {

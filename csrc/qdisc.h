@@ -4,8 +4,7 @@
 
 #include <stdbool.h>
 
-struct nl_msg;
-struct nlattr;
+#include "fields.h"
 
 /* What the value of an option is, in Lua and in `double`. */
 typedef enum nn_unit {
@@ -35,17 +34,26 @@ typedef struct nn_option {
 typedef struct nn_queue {
   const char *kind;
   const nn_option *options; /* ends with one without a name */
+  const nn_field *fields;   /* the attributes in TCA_OPTIONS: settings that are
+                               no options, and as NN_OTHER those that are */
+  int head;                 /* bytes of TCA_OPTIONS before them */
   /* What is wrong with values that are good one by one; NULL: nothing. */
   const char *(*problem)(const double *values);
   /* Appends the payload of TCA_OPTIONS. */
   void (*write)(const double *values, struct nl_msg *msg);
-  void (*read)(const struct nlattr *options, double *values);
+  /* The type of the attribute in TCA_OPTIONS that has more than the options
+     tell; 0: none. */
+  int (*read)(const struct nlattr *options, double *values);
 } nn_queue;
 
 /* They end with one without a kind. */
 extern const nn_queue nn_qdisc_kinds[], nn_class_kinds[];
+extern const nn_queue nn_plain_queue; /* of a kind that is none of them */
 const nn_queue *nn_queue_kind(const nn_queue *kinds,
                               const char *kind); /* NULL: unknown */
+/* Whether Linux has queues of that kind; pushes the kind that was probably meant
+   if not, or nil. */
+bool nn_queue_exists(lua_State *L, const char *kind);
 /* The value that is read where this one was written. */
 double nn_unit_round(nn_unit unit, double value);
 

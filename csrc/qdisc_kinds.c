@@ -107,7 +107,33 @@ static bool get_struct(struct nlattr *attr, void *data, size_t size) {
   return attr != NULL && nla_memcpy(data, attr, (int)size) > 0;
 }
 
+/* Whether a rate has more to it than bits a second. */
+static bool is_plain(const struct tc_ratespec *rate) {
+  return rate->mpu == 0 && rate->overhead == 0 &&
+         (rate->linklayer & TC_LINKLAYER_MASK) <= TC_LINKLAYER_ETHERNET;
+}
+
+#define OTHER(type)                                                            \
+  { #type, type, NN_OTHER, NN_STATE, NULL }
+
 /* --- netem --------------------------------------------------------------- */
+
+#define NETEM_PRNG_SEED 14 /* Linux 6.6 */
+
+static const nn_field netem_fields[] = {
+    {"seed", NETEM_PRNG_SEED, NN_S64, NN_SETTING, NULL},
+    {"ecn", TCA_NETEM_ECN, NN_PART, NN_SETTING,
+     &(const nn_part){.size = 4, .mask = 1}},
+    OTHER(TCA_NETEM_CORR),
+    OTHER(TCA_NETEM_DELAY_DIST),
+    OTHER(TCA_NETEM_REORDER),
+    OTHER(TCA_NETEM_CORRUPT),
+    OTHER(TCA_NETEM_RATE),
+    OTHER(TCA_NETEM_RATE64),
+    OTHER(TCA_NETEM_PAD),
+    OTHER(TCA_NETEM_LATENCY64),
+    OTHER(TCA_NETEM_JITTER64),
+    END};
 
 enum {
   NETEM_DELAY,
@@ -210,7 +236,7 @@ static void netem_write(const double *v, struct nl_msg *msg) {
   }
 }
 
-static void netem_read(const struct nlattr *options, double *v) {
+static int netem_read(const struct nlattr *options, double *v) {
   static const struct nla_policy policy[TCA_NETEM_MAX + 1] = {
       [TCA_NETEM_LATENCY64] = {.type = NLA_U64},
       [TCA_NETEM_JITTER64] = {.type = NLA_U64}};
@@ -226,7 +252,7 @@ static void netem_read(const struct nlattr *options, double *v) {
           attrs, TCA_NETEM_MAX,
           (struct nlattr *)(void *)((char *)nla_data(options) + sizeof head),
           nla_len(options) - (int)sizeof head, policy) < 0)
-    return;
+    return 0;
   v[NETEM_LIMIT] = head.limit;
   v[NETEM_GAP] = nonzero(head.gap);
   v[NETEM_LOSS] = nonzero(from_probability(head.loss));
@@ -251,9 +277,17 @@ static void netem_read(const struct nlattr *options, double *v) {
       nonzero(from_probability(corruption.correlation));
   get_struct(attrs[TCA_NETEM_RATE], &rate, sizeof rate);
   v[NETEM_RATE] = nonzero(get_rate(rate.rate, attrs[TCA_NETEM_RATE64]));
+  return rate.packet_overhead || rate.cell_size || rate.cell_overhead
+             ? TCA_NETEM_RATE
+             : 0;
 }
 
 /* --- tbf ----------------------------------------------------------------- */
+
+static const nn_field tbf_fields[] = {
+    OTHER(TCA_TBF_PARMS), OTHER(TCA_TBF_RATE64), OTHER(TCA_TBF_PRATE64),
+    OTHER(TCA_TBF_BURST), OTHER(TCA_TBF_PBURST), OTHER(TCA_TBF_PAD),
+    END};
 
 enum {
   TBF_RATE,
@@ -272,14 +306,6 @@ static const nn_option tbf_options[] = {{"rate", NN_SOME_BITS, true},
                                         {"latency", NN_SECONDS, false},
                                         END};
 
-static const char *tbf_problem(const double *v) {
-  if (isnan(v[TBF_LIMIT]) == isnan(v[TBF_LATENCY]))
-    return "either limit or latency is wanted";
-  if (isnan(v[TBF_PEAKRATE]) != isnan(v[TBF_MINBURST]))
-    return "peakrate and minburst go together";
-  return NULL;
-}
-
 /* The bytes that wait no longer than the latency. */
 static double tbf_limit(const double *v) {
   double limit = (double)to_rate(v[TBF_RATE]) * v[TBF_LATENCY] +
@@ -289,6 +315,18 @@ static double tbf_limit(const double *v) {
   if (!isnan(v[TBF_PEAKRATE]) && peak < limit)
     limit = peak;
   return limit < UINT32_MAX ? limit : UINT32_MAX;
+}
+
+static const char *tbf_problem(const double *v) {
+  if (isnan(v[TBF_LIMIT]) && isnan(v[TBF_LATENCY]))
+    return "either limit or latency is wanted";
+  /* rows have both, of which the latency is in whole microseconds */
+  if (!isnan(v[TBF_LIMIT]) && !isnan(v[TBF_LATENCY]) &&
+      fabs(tbf_limit(v) - v[TBF_LIMIT]) > v[TBF_RATE] / 8 * 1e-6 + 1)
+    return "limit and latency differ";
+  if (isnan(v[TBF_PEAKRATE]) != isnan(v[TBF_MINBURST]))
+    return "peakrate and minburst go together";
+  return NULL;
 }
 
 static void tbf_write(const double *v, struct nl_msg *msg) {
@@ -310,13 +348,13 @@ static void tbf_write(const double *v, struct nl_msg *msg) {
   }
 }
 
-static void tbf_read(const struct nlattr *options, double *v) {
+static int tbf_read(const struct nlattr *options, double *v) {
   struct nlattr *attrs[TCA_TBF_MAX + 1];
   struct tc_tbf_qopt parms;
   if (nla_parse_nested(attrs, TCA_TBF_MAX, (struct nlattr *)options, NULL) <
           0 ||
       !get_struct(attrs[TCA_TBF_PARMS], &parms, sizeof parms))
-    return;
+    return 0;
   double rate = get_rate(parms.rate.rate, attrs[TCA_TBF_RATE64]);
   double peak = get_rate(parms.peakrate.rate, attrs[TCA_TBF_PRATE64]);
   v[TBF_RATE] = rate;
@@ -330,9 +368,17 @@ static void tbf_read(const struct nlattr *options, double *v) {
     latency = other > latency ? other : latency;
   }
   v[TBF_LATENCY] = whole_microseconds(latency);
+  return is_plain(&parms.rate) && is_plain(&parms.peakrate) ? 0 : TCA_TBF_PARMS;
 }
 
 /* --- htb ----------------------------------------------------------------- */
+
+static const nn_field htb_fields[] = {
+    {"direct_qlen", TCA_HTB_DIRECT_QLEN, NN_U32, NN_SETTING, NULL},
+    {"offload", TCA_HTB_OFFLOAD, NN_FLAG, NN_SETTING, NULL},
+    OTHER(TCA_HTB_INIT),
+    OTHER(TCA_HTB_PAD),
+    END};
 
 enum { HTB_DEFAULT, HTB_R2Q };
 
@@ -347,23 +393,40 @@ static void htb_write(const double *v, struct nl_msg *msg) {
   nla_put(msg, TCA_HTB_INIT, sizeof init, &init);
 }
 
-static void htb_read(const struct nlattr *options, double *v) {
+static int htb_read(const struct nlattr *options, double *v) {
   struct nlattr *attrs[TCA_HTB_MAX + 1];
   struct tc_htb_glob init;
   if (nla_parse_nested(attrs, TCA_HTB_MAX, (struct nlattr *)options, NULL) <
           0 ||
       !get_struct(attrs[TCA_HTB_INIT], &init, sizeof init))
-    return;
+    return 0;
   v[HTB_DEFAULT] = init.defcls;
   v[HTB_R2Q] = init.rate2quantum;
+  return 0;
 }
 
-enum { CLASS_RATE, CLASS_CEIL, CLASS_BURST, CLASS_CBURST, CLASS_PRIO };
+static const nn_field htb_class_fields[] = {
+    {"offload", TCA_HTB_OFFLOAD, NN_FLAG, NN_STATE, NULL},
+    OTHER(TCA_HTB_PARMS),
+    OTHER(TCA_HTB_RATE64),
+    OTHER(TCA_HTB_CEIL64),
+    OTHER(TCA_HTB_PAD),
+    END};
+
+enum {
+  CLASS_RATE,
+  CLASS_CEIL,
+  CLASS_BURST,
+  CLASS_CBURST,
+  CLASS_PRIO,
+  CLASS_QUANTUM
+};
 
 static const nn_option htb_class_options[] = {
     {"rate", NN_SOME_BITS, true}, {"ceil", NN_SOME_BITS, false},
     {"burst", NN_BYTES, false},   {"cburst", NN_BYTES, false},
-    {"prio", NN_COUNT, false},    END};
+    {"prio", NN_COUNT, false},    {"quantum", NN_BYTES, false},
+    END};
 
 /* A large packet, and what passes between two interrupts of the clock. */
 static double least_burst(double bits) {
@@ -382,25 +445,29 @@ static void htb_class_write(const double *v, struct nl_msg *msg) {
                                    .ceil = ratespec(ceiling),
                                    .buffer = to_ticks(burst, rate),
                                    .cbuffer = to_ticks(cburst, ceiling),
-                                   .prio = to_count(v[CLASS_PRIO])};
+                                   .prio = to_count(v[CLASS_PRIO]),
+                                   .quantum = to_count(v[CLASS_QUANTUM])};
   put_rate64(msg, TCA_HTB_RATE64, rate);
   put_rate64(msg, TCA_HTB_CEIL64, ceiling);
   nla_put(msg, TCA_HTB_PARMS, sizeof parms, &parms);
 }
 
-static void htb_class_read(const struct nlattr *options, double *v) {
+static int htb_class_read(const struct nlattr *options, double *v) {
   struct nlattr *attrs[TCA_HTB_MAX + 1];
   struct tc_htb_opt parms;
   if (nla_parse_nested(attrs, TCA_HTB_MAX, (struct nlattr *)options, NULL) <
           0 ||
       !get_struct(attrs[TCA_HTB_PARMS], &parms, sizeof parms))
-    return;
+    return 0;
   v[CLASS_RATE] = get_rate(parms.rate.rate, attrs[TCA_HTB_RATE64]);
   v[CLASS_CEIL] = get_rate(parms.ceil.rate, attrs[TCA_HTB_CEIL64]);
   v[CLASS_BURST] = from_ticks(parms.buffer, v[CLASS_RATE]);
   v[CLASS_CBURST] = from_ticks(parms.cbuffer, v[CLASS_CEIL]);
-  if (parms.level == 0) /* it has no classes below it */
+  if (parms.level == 0) { /* it has no classes below it */
     v[CLASS_PRIO] = parms.prio;
+    v[CLASS_QUANTUM] = parms.quantum;
+  }
+  return is_plain(&parms.rate) && is_plain(&parms.ceil) ? 0 : TCA_HTB_PARMS;
 }
 
 /* --- fq_codel ------------------------------------------------------------ */
@@ -411,33 +478,64 @@ static const nn_option fq_codel_options[] = {{"limit", NN_COUNT, false},
                                              {"interval", NN_SECONDS, false},
                                              {"quantum", NN_BYTES, false},
                                              {"ecn", NN_ON, false},
+                                             {"ce_threshold", NN_SECONDS,
+                                              false},
                                              END};
+
+static const nn_field fq_codel_fields[] = {
+    {"memory_limit", TCA_FQ_CODEL_MEMORY_LIMIT, NN_U32, NN_SETTING, NULL},
+    {"drop_batch", TCA_FQ_CODEL_DROP_BATCH_SIZE, NN_U32, NN_SETTING, NULL},
+    {"ce_threshold_selector", TCA_FQ_CODEL_CE_THRESHOLD_SELECTOR, NN_U8,
+     NN_SETTING, NULL},
+    {"ce_threshold_mask", TCA_FQ_CODEL_CE_THRESHOLD_MASK, NN_U8, NN_SETTING,
+     NULL},
+    OTHER(TCA_FQ_CODEL_TARGET),
+    OTHER(TCA_FQ_CODEL_LIMIT),
+    OTHER(TCA_FQ_CODEL_INTERVAL),
+    OTHER(TCA_FQ_CODEL_ECN),
+    OTHER(TCA_FQ_CODEL_FLOWS),
+    OTHER(TCA_FQ_CODEL_QUANTUM),
+    OTHER(TCA_FQ_CODEL_CE_THRESHOLD),
+    END};
 
 /* of 32 bits, in the order of the options; times are in microseconds */
 static const int fq_codel_types[] = {
     TCA_FQ_CODEL_LIMIT,    TCA_FQ_CODEL_FLOWS,   TCA_FQ_CODEL_TARGET,
-    TCA_FQ_CODEL_INTERVAL, TCA_FQ_CODEL_QUANTUM, TCA_FQ_CODEL_ECN};
+    TCA_FQ_CODEL_INTERVAL, TCA_FQ_CODEL_QUANTUM, TCA_FQ_CODEL_ECN,
+    TCA_FQ_CODEL_CE_THRESHOLD};
 
 static double fq_codel_factor(int i) {
   return fq_codel_options[i].unit == NN_SECONDS ? 1e6 : 1;
 }
 
-static void fq_codel_write(const double *v, struct nl_msg *msg) {
-  for (int i = 0; fq_codel_options[i].name != NULL; i++)
-    if (!isnan(v[i]))
-      nla_put_u32(msg, fq_codel_types[i],
-                  (uint32_t)scaled(v[i], fq_codel_factor(i)));
+/* The kernel counts in 1024 ns, and rounds down when it is told a time and when
+   it tells it. The microseconds that it will tell as `us`. */
+static uint32_t codel_time(uint32_t us) {
+  const uint64_t told = ((uint64_t)us * 1000 >> 10 << 10) / 1000;
+  return told < us && us < UINT32_MAX ? us + 1 : us;
 }
 
-static void fq_codel_read(const struct nlattr *options, double *v) {
+static void fq_codel_write(const double *v, struct nl_msg *msg) {
+  for (int i = 0; fq_codel_options[i].name != NULL; i++) {
+    if (isnan(v[i]))
+      continue;
+    const uint32_t value = (uint32_t)scaled(v[i], fq_codel_factor(i));
+    nla_put_u32(msg, fq_codel_types[i],
+                fq_codel_options[i].unit == NN_SECONDS ? codel_time(value)
+                                                       : value);
+  }
+}
+
+static int fq_codel_read(const struct nlattr *options, double *v) {
   struct nlattr *attrs[TCA_FQ_CODEL_MAX + 1];
   if (nla_parse_nested(attrs, TCA_FQ_CODEL_MAX, (struct nlattr *)options,
                        NULL) < 0)
-    return;
+    return 0;
   for (int i = 0; fq_codel_options[i].name != NULL; i++)
     if (attrs[fq_codel_types[i]] != NULL &&
         nla_len(attrs[fq_codel_types[i]]) >= (int)sizeof(uint32_t))
       v[i] = nla_get_u32(attrs[fq_codel_types[i]]) / fq_codel_factor(i);
+  return 0;
 }
 
 /* --- ingress ------------------------------------------------------------- */
@@ -448,9 +546,12 @@ static void write_nothing(const double *values, struct nl_msg *msg) {
   (void)values, (void)msg;
 }
 
-static void read_nothing(const struct nlattr *options, double *values) {
+static int read_nothing(const struct nlattr *options, double *values) {
   (void)options, (void)values;
+  return 0;
 }
+
+static const nn_field no_fields[] = {END};
 
 /* --- by name ------------------------------------------------------------- */
 
@@ -460,16 +561,45 @@ static const char *no_problem(const double *values) {
 }
 
 const nn_queue nn_qdisc_kinds[] = {
-    {"fq_codel", fq_codel_options, no_problem, fq_codel_write, fq_codel_read},
-    {"htb", htb_options, no_problem, htb_write, htb_read},
-    {"ingress", no_options, no_problem, write_nothing, read_nothing},
-    {"netem", netem_options, netem_problem, netem_write, netem_read},
-    {"tbf", tbf_options, tbf_problem, tbf_write, tbf_read},
+    {"fq_codel", fq_codel_options, fq_codel_fields, 0, no_problem,
+     fq_codel_write, fq_codel_read},
+    {"htb", htb_options, htb_fields, 0, no_problem, htb_write, htb_read},
+    {"ingress", no_options, no_fields, 0, no_problem, write_nothing,
+     read_nothing},
+    {"netem", netem_options, netem_fields, sizeof(struct tc_netem_qopt),
+     netem_problem, netem_write, netem_read},
+    {"tbf", tbf_options, tbf_fields, 0, tbf_problem, tbf_write, tbf_read},
     {.kind = NULL}};
 
 const nn_queue nn_class_kinds[] = {
-    {"htb", htb_class_options, no_problem, htb_class_write, htb_class_read},
+    {"htb", htb_class_options, htb_class_fields, 0, no_problem, htb_class_write,
+     htb_class_read},
     {.kind = NULL}};
+
+const nn_queue nn_plain_queue = {NULL,       no_options,    no_fields,   0,
+                                 no_problem, write_nothing, read_nothing};
+
+bool nn_queue_exists(lua_State *L, const char *kind) {
+  static const char *const kinds[] = {
+      "bfifo",      "blackhole",   "cake",          "cbs",    "choke",
+      "clsact",     "codel",       "drr",           "dualpi2", "etf",
+      "ets",        "fq",          "fq_codel",      "fq_pie", "gred",
+      "hfsc",       "hhf",         "htb",           "ingress", "mq",
+      "mqprio",     "multiq",      "netem",         "noop",   "noqueue",
+      "pfifo",      "pfifo_fast",  "pfifo_head_drop", "pie",  "plug",
+      "prio",       "qfq",         "red",           "sfb",    "sfq",
+      "skbprio",    "taprio",      "tbf",           "teql",   NULL};
+  lua_newtable(L);
+  for (const char *const *each = kinds; *each != NULL; each++) {
+    if (strcmp(*each, kind) == 0)
+      return true;
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, *each);
+  }
+  if (!nn_nearest(L, lua_gettop(L), kind, strlen(kind)))
+    lua_pushnil(L);
+  return false;
+}
 
 const nn_queue *nn_queue_kind(const nn_queue *kinds, const char *kind) {
   while (kinds->kind != NULL && strcmp(kinds->kind, kind) != 0)

@@ -150,9 +150,7 @@ static size_t distance(const char *a, size_t a_len, const char *b,
   return last[b_len];
 }
 
-/* Pushes the key of the table at `known` that is the most like `key`, which has
-   `len` bytes; false, and nothing pushed, if none is much like it. */
-static bool push_nearest(lua_State *L, int known, const char *key, size_t len) {
+bool nn_nearest(lua_State *L, int known, const char *key, size_t len) {
   size_t best = len < 6 ? 1 : len / 3;
   bool found = false;
   lua_pushnil(L); /* the nearest so far */
@@ -193,7 +191,7 @@ static void push_hint(lua_State *L, int key, int known, const char *before,
       lua_pushfstring(L, "%shere it is '%s'%s", before, words[i].ours, after);
       return;
     }
-  if (push_nearest(L, known, text, len))
+  if (nn_nearest(L, known, text, len))
     lua_pushfstring(L, "%sdid you mean '%s'?%s", before, lua_tostring(L, -1),
                     after);
   else
@@ -372,9 +370,20 @@ static int raise_owns(lua_State *L) {
   return 1;
 }
 
+/* core.nearest(word, set): the key of the set that is the most like the word;
+   nothing if none is. */
+static int raise_nearest(lua_State *L) {
+  size_t len;
+  const char *word = luaL_checklstring(L, 1, &len);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  return nn_nearest(L, 2, word, len) ? 1 : 0;
+}
+
 void nn_open_raise(lua_State *L) {
   static const luaL_Reg functions[] = {{"raise", raise_message},
                                        {"raise_key", raise_key},
+                                       {"nearest", raise_nearest},
                                        {"own", raise_own},
                                        {"owns", raise_owns},
                                        {NULL, NULL}};

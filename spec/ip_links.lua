@@ -17,8 +17,19 @@ local unread = {
   link_pointtopoint = true, bridge = true, group_fwd_mask_str = true,
   ad_actor_oper_port_state_str = true, ad_partner_oper_port_state_str = true,
   user = true,
-  -- 6RD, of sit
-  prefix = true, prefixlen = true, relay_prefix = true, relay_prefixlen = true,
+}
+
+-- What iproute2 6.1 does not show, or no ip where it is as usual.
+local silent = {
+  gso_ipv4_max_size = true, gro_ipv4_max_size = true, localbypass = true,
+  fdb_max_learned = true, fdb_n_learned = true, mab = true, arp = true,
+  multicast = true, neigh_vlan_suppress = true, mcast_n_groups = true,
+  mcast_max_groups = true, mcast_eht_hosts_limit = true,
+  mcast_eht_hosts_cnt = true, mrp_ring_open = true, mrp_in_open = true,
+  reserved_bits = true, label_policy = true, mc_route = true, bclim = true,
+  coupled_control = true, relay_prefix = true, prefix = true,
+  prefixlen = true, user = true, user_group = true, port_range = true,
+  broadcast_neighbor = true, actor_port_prio = true,
 }
 
 local renamed = {
@@ -71,6 +82,10 @@ local function translate(link, index_of)
   end
   result.up = flags.UP or false
   result.running = result.up and not flags["NO-CARRIER"]
+  result.arp = not flags.NOARP
+  result.multicast = flags.MULTICAST or false
+  result.promisc, result.allmulticast = flags.PROMISC, flags.ALLMULTI
+  result.dynamic = flags.DYNAMIC
   result.group = tonumber(result.group) or result.group
   if kind == "veth" then
     result.peer_index = link.link_index or index_of[link.link]
@@ -84,6 +99,7 @@ local function translate(link, index_of)
   if info.info_data then
     copy(info.info_data, result, renamed_in[kind] or {})
   end
+  if kind == "tun" and result.type == "tap" then result.kind = "tap" end
   if info.info_slave_data then
     result.port = copy(info.info_slave_data, {}, {})
     if result.port.state then result.port.state = result.port.state:lower() end
@@ -143,7 +159,8 @@ function ip_links.differences(ours, theirs, where, found)
     end
   end
   for key, value in pairs(ours) do
-    if theirs[key] == nil and value ~= false and value ~= 0 then
+    if theirs[key] == nil and value ~= false and value ~= 0
+      and not silent[key] then
       unlike(key, tostring(value), "none")
     end
   end

@@ -193,12 +193,12 @@ local function add_by_ip(ns, case, name)
   end
 end
 
--- What ip has of a link: `kind` of a tun is told by its type.
+-- What ip has of a link.
 local function expected(case, also)
   local fields = {}
   for key, value in pairs(case.add) do fields[key] = value end
   for key, value in pairs(also or {}) do fields[key] = value end
-  fields.kind, fields.peer = case.tun and "tun" or case.kind, nil
+  fields.kind, fields.peer = case.kind, nil
   fields.type = case.tun and case.kind or nil
   fields.key, fields.seq = nil, nil -- ip has those of each direction
   for key, value in pairs(fields) do
@@ -237,7 +237,7 @@ describe("links of every kind", function()
       end
       assert.is_true(assert(ns:link_delete "x"))
       add_by_ip(ns, case, "x")
-      assert.equal(case.tun and "tun" or case.kind, agree(ns, "x").kind)
+      assert.equal(case.kind, agree(ns, "x").kind)
     end)
   end
 

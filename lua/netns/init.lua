@@ -65,6 +65,8 @@ local netns = {
   link_add = links.link_add,
   link_set = core.link_set,
   link_delete = core.link_delete,
+  altname_add = core.altname_add,
+  altname_delete = core.altname_delete,
 
   addrs = core.addrs,
   addr_add = core.addr_add,
