@@ -121,6 +121,7 @@ build = {
     ["netns.topology.order"] = "lua/netns/topology/order.lua",
     ["netns.topology.plan"] = "lua/netns/topology/plan.lua",
     ["netns.topology.reach"] = "lua/netns/topology/reach.lua",
+    ["netns.topology.targets"] = "lua/netns/topology/targets.lua",
     ["netns.topology.routes"] = "lua/netns/topology/routes.lua",
     ["netns.topology.sh"] = "lua/netns/topology/sh.lua",
     ["netns.topology.svg"] = "lua/netns/topology/svg.lua",

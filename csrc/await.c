@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +29,10 @@ static void feed(nn_process *process) {
     process->input += n;
     process->left -= (size_t)n;
   }
-  if (process->left == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+  bool failed = n < 0 && errno != EAGAIN && errno != EINTR;
+  if (failed && errno != EPIPE) /* which a program may not want to read */
+    process->lost = errno;
+  if (process->left == 0 || failed)
     nn_close(&process->streams[0]);
 }
 
@@ -43,25 +48,32 @@ static bool grow(nn_buffer *buffer) {
   return true;
 }
 
+/* The end of a stream is that of the pipe, or a failure, which has lost what
+   would have come. */
 static void drain(nn_process *process, int fd) {
   nn_buffer *buffer = &process->output[fd - 1];
-  ssize_t n = 0;
-  if (!grow(buffer))
-    process->lost = ENOMEM;
-  else
+  ssize_t n = -1;
+  if (grow(buffer))
     n = read(process->streams[fd], buffer->data + buffer->length,
              buffer->size - buffer->length);
+  else
+    errno = ENOMEM;
   if (n > 0)
     buffer->length += (size_t)n;
-  else if (n == 0 || errno != EINTR)
+  else if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return;
+  else if (n < 0)
+    process->lost = errno;
+  if (n <= 0)
     nn_close(&process->streams[fd]);
 }
 
 /* Takes what is in the pipe now, and no more: others may go on writing. */
 static void finish_stream(nn_process *process, int fd) {
   int left = 0;
-  if (fd != 0 && process->streams[fd] >= 0)
-    ioctl(process->streams[fd], FIONREAD, &left);
+  if (fd != 0 && process->streams[fd] >= 0 &&
+      ioctl(process->streams[fd], FIONREAD, &left) != 0)
+    process->lost = errno;
   while (left > 0 && process->streams[fd] >= 0) {
     size_t before = process->output[fd - 1].length;
     drain(process, fd);
@@ -87,7 +99,33 @@ static struct pollfd *fill_slots(const nn_process *process,
   return slot;
 }
 
-/* The same walk, after poll(2). */
+/* Whether a process has ended, asked without poll(2); also if somebody else has
+   reaped it. */
+static bool has_ended(const nn_process *process) {
+  siginfo_t info = {.si_pid = 0};
+  if (waitid((idtype_t)P_PIDFD, (id_t)process->pidfd, &info,
+             WEXITED | WNOHANG | WNOWAIT) == 0)
+    return info.si_pid != 0;
+  return syscall(SYS_pidfd_send_signal, process->pidfd, 0, NULL, 0) != 0 &&
+         errno == ESRCH;
+}
+
+/* The same walk where poll(2) has failed, for want of memory, or because the
+   host has lowered its limit of descriptors: after a pause, all streams are
+   tried, which does not block. */
+static void guess(nn_process *const *list, size_t count, struct pollfd *slot) {
+  const struct timespec pause = {0, 5000000};
+  nanosleep(&pause, NULL);
+  for (size_t i = 0; i < count; i++) {
+    for (int fd = 0; fd < 3; fd++)
+      if (list[i]->streams[fd] >= 0)
+        (slot++)->revents = POLLIN;
+    if (!list[i]->ended)
+      (slot++)->revents = has_ended(list[i]) ? POLLIN : 0;
+  }
+}
+
+/* The same walk, to serve what is ready. */
 static const struct pollfd *read_slots(nn_process *process,
                                        const struct pollfd *slot) {
   bool late = process->ended && nn_now() >= process->patience;
@@ -177,17 +215,18 @@ static bool run_hooks(lua_State *L) {
 }
 
 /* poll(2), for so many milliseconds at most, for ever if negative; false if a
-   hook has raised an error, which is on the stack. Signals are blocked in
-   between, lest one comes after the hooks were looked at and before we wait. */
+   hook has raised an error, which is on the stack. Sets *err to 0 or an errno.
+   Signals are blocked in between, lest one comes after the hooks were looked at
+   and before we wait. */
 static bool wait_for(lua_State *L, struct pollfd *slots, nfds_t count, int ms,
-                     int *ready) {
+                     int *err) {
   const struct timespec time = {ms / 1000, ms % 1000 * 1000000L};
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   bool ok = run_hooks(L);
   if (ok)
-    *ready = ppoll(slots, count, ms < 0 ? NULL : &time, &old);
+    *err = ppoll(slots, count, ms < 0 ? NULL : &time, &old) < 0 ? errno : 0;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   return ok;
 }
@@ -234,14 +273,17 @@ static int await_await(lua_State *L) {
     }
     if (last)
       break;
-    int ready;
-    if (!wait_for(L, slots, (nfds_t)(end - slots), nn_remaining(until),
-                  &ready)) {
+    int err;
+    if (!wait_for(L, slots, (nfds_t)(end - slots), nn_remaining(until), &err)) {
       release_keys(&keys, NULL);
       return lua_error(L);
     }
+    if (err == EINTR)
+      continue;
+    if (err != 0)
+      guess(list, count, slots);
     const struct pollfd *slot = slots;
-    for (size_t i = 0; ready >= 0 && i < count; i++)
+    for (size_t i = 0; i < count; i++)
       slot = read_slots(list[i], slot);
   }
   release_keys(&keys, NULL);

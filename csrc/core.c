@@ -39,7 +39,11 @@ static void push_errnos(lua_State *L) {
                 {"ECONNREFUSED", ECONNREFUSED},
                 {"EMSGSIZE", EMSGSIZE},
                 {"ENOBUFS", ENOBUFS},
-                {"EAGAIN", EAGAIN}};
+                {"EAGAIN", EAGAIN},
+                {"EINTR", EINTR},
+                {"EIO", EIO},
+                {"ENETDOWN", ENETDOWN},
+                {"EHOSTDOWN", EHOSTDOWN}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof errnos / sizeof *errnos; i++) {
     lua_pushinteger(L, errnos[i].number);

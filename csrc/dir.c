@@ -21,8 +21,6 @@ struct entry {
   char name[];
 };
 
-#define REGULAR 8 /* DT_REG of <dirent.h> */
-
 nn_dir *nn_dir_push(lua_State *L) {
   nn_dir *dir = lua_newuserdata(L, sizeof *dir);
   memset(dir, 0, sizeof *dir);
@@ -97,11 +95,6 @@ int nn_dir_read(nn_dir *dir, const char *path) {
 void nn_dir_sort(nn_dir *dir) {
   if (dir->count > 1) /* qsort(3) takes no NULL, not even for none */
     qsort(dir->names, dir->count, sizeof *dir->names, by_name);
-}
-
-bool nn_dir_regular(const char *name) {
-  const size_t at = offsetof(struct entry, name);
-  return ((const struct entry *)(const void *)(name - at))->type == REGULAR;
 }
 
 /* core.readdir(path): the entries of a directory, in no order. */

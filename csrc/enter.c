@@ -332,15 +332,18 @@ struct sysctl_job {
   size_t len;
 };
 
-/* The kernel takes a page at a time, as from `cat`. */
+/* The kernel takes a page at a time, as from `cat`, and does nothing at all for
+   an empty write(2): the end of a line is an empty value, too. */
 static int write_all(int fd, const char *value, size_t len) {
-  do {
+  if (len == 0)
+    return write(fd, "\n", 1) < 0 ? errno : 0;
+  while (len > 0) {
     ssize_t n = write(fd, value, len);
-    if (n < 0)
-      return errno;
+    if (n <= 0)
+      return n < 0 ? errno : EIO;
     value += n;
     len -= (size_t)n;
-  } while (len > 0);
+  }
   return 0;
 }
 

@@ -91,7 +91,8 @@ static int net_wait(lua_State *L) {
   const char *what = luaL_checkstring(L, 2);
   struct pollfd ready = {.fd = rtnl->fd, .events = POLLIN};
   int timeout = nn_opttimeout(L, 3), len = 1;
-  poll(&ready, 1, timeout);
+  if (poll(&ready, 1, timeout) < 0 && errno != EINTR)
+    return nn_fail(L, errno, "%s", what);
   /* not for ever, as they may come as fast as they are read */
   for (int n = 0; n < 1024 && len != 0; n++) {
     len = nn_rtnl_poll(rtnl);
@@ -119,6 +120,7 @@ static int net_events(lua_State *L) {
   const struct nlmsghdr *msg;
   lua_Integer n = 0;
   int len = nn_rtnl_poll(rtnl);
+  nn_ack ack = {0};
   bool lost = len == -ENOBUFS || len == -EMSGSIZE;
   if (len < 0 && !lost)
     return nn_fail(L, -len, "%s", codec.what);
@@ -138,26 +140,33 @@ static int net_events(lua_State *L) {
     lua_rawseti(L, -2, n + 2);
     n += 3;
   }
-  lua_pushboolean(L, lost);
+  /* a name that could not be asked for is made good as what was lost */
+  lua_pushboolean(L, lost || nn_rtnl_verdict(rtnl, &ack) != 0);
+  rtnl->unnamed = 0;
   return 2;
 }
 
-/* core.net_look(rtnl, index): the link that has it; nil for none. */
+/* core.net_look(rtnl, index): the link that has it; false for none. */
 static int net_look(lua_State *L) {
   const nn_codec codec = {.L = L, .rtnl = nn_rtnl_check(L, 1), .what = "link"};
   const struct ifinfomsg head = {
       .ifi_family = AF_UNSPEC, .ifi_index = (int)nn_checkint(L, 2, 1, INT_MAX)};
   const struct nlmsghdr *msg = NULL;
-  nn_ack ack;
+  nn_ack ack = {0};
   struct nl_msg *request = nn_msg_push(L, RTM_GETLINK, 0);
   nlmsg_append(request, (void *)&head, sizeof head, NLMSG_ALIGNTO);
-  if (nn_rtnl_send(codec.rtnl, nlmsg_hdr(request)) == 0)
+  ack.err = nn_rtnl_send(codec.rtnl, nlmsg_hdr(request));
+  if (ack.err == 0)
     msg = nn_rtnl_next(codec.rtnl, &ack);
+  if (ack.err != 0 && ack.err != ENODEV)
+    return nn_rtnl_fail(L, &ack, "link %d", head.ifi_index);
   if (msg == NULL)
-    lua_pushnil(L);
+    lua_pushboolean(L, false);
   else
     nn_push_link(&codec, msg);
-  return 1;
+  return nn_rtnl_verdict(codec.rtnl, &ack) == 0
+             ? 1
+             : nn_rtnl_fail(L, &ack, "link %d", head.ifi_index);
 }
 
 /* core.net_scan(rtnl, what, "link"|"addr"|"route"): an array of all there

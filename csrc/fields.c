@@ -135,10 +135,13 @@ unsigned nn_link_index(const nn_codec *codec, int arg) {
 
 void nn_link_push(const nn_codec *codec, unsigned index) {
   struct ifreq request = {.ifr_ifindex = (int)index};
-  if (!codec->foreign && ioctl(codec->rtnl->fd, SIOCGIFNAME, &request) == 0)
+  if (!codec->foreign && ioctl(codec->rtnl->fd, SIOCGIFNAME, &request) == 0) {
     lua_pushstring(codec->L, request.ifr_name);
-  else
-    lua_pushinteger(codec->L, index);
+    return;
+  }
+  if (!codec->foreign && errno != ENODEV) /* see nn_rtnl_verdict */
+    codec->rtnl->unnamed = errno;
+  lua_pushinteger(codec->L, index);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -1706,7 +1709,7 @@ static int dump_once(const nn_codec *codec, struct nl_msg *msg, nn_push *push,
       lua_rawseti(L, list, ++count);
     lua_settop(L, list);
   }
-  return ack->err;
+  return nn_rtnl_verdict(codec->rtnl, ack);
 }
 
 int nn_dump_list(const nn_codec *codec, struct nl_msg *msg, nn_push *push,

@@ -81,11 +81,14 @@ static int gate_fd(lua_State *L) {
 }
 
 /* gate:wait(timeout): true if there may be events, false if the time was over
-   or a signal came, for whose handlers the caller's loop gives Lua a turn. */
+   or a signal came, for whose handlers the caller's loop gives Lua a turn; nil,
+   message, errno if there is no waiting. */
 static int gate_wait(lua_State *L) {
   struct epoll_event event;
   const nn_gate *gate = check_gate(L, 1, "read");
   int n = epoll_wait(gate->epoll, &event, 1, nn_opttimeout(L, 2));
+  if (n < 0 && errno != EINTR)
+    return nn_fail(L, errno, "cannot wait for events");
   lua_pushboolean(L, n > 0);
   return 1;
 }

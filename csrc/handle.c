@@ -84,6 +84,16 @@ int nn_ns_adopt(nn_ns *ns, int fd, const char *name) {
   return 0;
 }
 
+/* Whether a file that may not be opened is on nsfs at all; true, too, if that
+   cannot be told. A leftover has no permissions. */
+static bool may_be_ns(int dir, const char *path) {
+  struct statfs fs;
+  int fd = openat(dir, path, O_PATH | O_CLOEXEC);
+  bool other = fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type != NSFS_MAGIC;
+  nn_close(&fd);
+  return !other;
+}
+
 int nn_open_at(int dir, const char *path) {
   struct stat st;
   struct statfs fs;
@@ -92,19 +102,26 @@ int nn_open_at(int dir, const char *path) {
   if (fstatat(dir, path, &st, 0) != 0)
     return -1;
   if (!S_ISREG(st.st_mode)) {
-    errno = EINVAL;
+    errno = NN_ENOTNS;
     return -1;
   }
   fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0)
-    return -1;
-  if (fstatfs(fd, &fs) != 0 || fs.f_type != NSFS_MAGIC ||
-      ioctl(fd, NN_NS_GET_NSTYPE) != CLONE_NEWNET) {
-    close(fd);
-    errno = EINVAL;
+  if (fd < 0) {
+    bool refused = errno == EACCES && may_be_ns(dir, path);
+    errno = errno != EACCES ? errno : refused ? EACCES : NN_ENOTNS;
     return -1;
   }
-  return fd;
+  if (fstatfs(fd, &fs) != 0) {
+    nn_close(&fd);
+    return -1;
+  }
+  int type = fs.f_type == NSFS_MAGIC ? ioctl(fd, NN_NS_GET_NSTYPE) : 0;
+  if (type == CLONE_NEWNET)
+    return fd;
+  if (type >= 0)
+    errno = NN_ENOTNS;
+  nn_close(&fd);
+  return -1;
 }
 
 /* The name that `path` gives a namespace: what is below the directory of the
@@ -142,9 +159,14 @@ static int open_value(lua_State *L, int arg, nn_ns *ns) {
     }
   }
   int fd = nn_open_at(AT_FDCWD, target);
-  if (fd < 0) /* a process that is gone is what ENOENT means under /proc */
-    return is_pid && errno == ENOENT ? ESRCH : errno;
-  return nn_ns_adopt(ns, fd, name);
+  if (fd >= 0)
+    return nn_ns_adopt(ns, fd, name);
+  if (errno == NN_ENOTNS && name[0] != '\0')
+    return NN_ESTALENAME;
+  /* a process that is gone is what ENOENT means, as long as /proc is there */
+  if (errno == ENOENT && is_pid && access("/proc/self/ns", F_OK) == 0)
+    return ESRCH;
+  return errno;
 }
 
 const char *nn_ns_label(lua_State *L, int arg) {

@@ -1,6 +1,6 @@
-/* icmp.c - echo requests from a namespace, and what becomes of them: two raw
-   sockets that live there. Whom to ask, and for how long, is made out in
-   lua/netns/ping.lua. */
+/* icmp.c - echo requests from a namespace, and what becomes of them: raw
+   sockets that live there, one or two. Whom to ask, and for how long, is made
+   out in lua/netns/ping.lua. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -39,8 +39,9 @@ static const struct family {
      ICMP6_ECHO_REPLY}};
 
 typedef struct nn_icmp {
-  int fds[FAMILIES];    /* -1: closed, or not to be had, */
+  int fds[FAMILIES];    /* -1: closed, not wanted, or not to be had, */
   int errors[FAMILIES]; /* for this reason */
+  bool wanted[FAMILIES];
   size_t size;
   unsigned char packet[]; /* of that size, but for type, checksum, sequence */
 } nn_icmp;
@@ -88,12 +89,16 @@ static void open_family(nn_icmp *icmp, int i) {
   icmp->fds[i] = fd;
 }
 
-/* A job for nn_inside. There may be no IPv6 in this kernel. */
+/* A job for nn_inside. There may be no IPv6 in this kernel: of two families one
+   will do. */
 static int open_sockets(void *arg) {
   nn_icmp *icmp = arg;
   for (int i = 0; i < FAMILIES; i++)
-    open_family(icmp, i);
-  return icmp->fds[V4] < 0 && icmp->fds[V6] < 0 ? icmp->errors[V4] : 0;
+    if (icmp->wanted[i])
+      open_family(icmp, i);
+  if (icmp->fds[V4] >= 0 || icmp->fds[V6] >= 0)
+    return 0;
+  return icmp->errors[icmp->wanted[V4] ? V4 : V6];
 }
 
 /* The identifier is chance, and so is the cookie: of several who ask in one
@@ -106,11 +111,13 @@ static bool fill_packet(nn_icmp *icmp) {
          getrandom(icmp->packet + HEADER, cookie, 0) == (ssize_t)cookie;
 }
 
-/* core.icmp(NS, what, size): sockets for requests with a payload of so many
-   bytes. */
+/* core.icmp(NS, what, size [, family]): sockets for requests with a payload of
+   so many bytes, of one family, or of those there are. */
 static int icmp_open(lua_State *L) {
+  static const char *const names[] = {"inet", "inet6", "any", NULL};
   const char *what = luaL_checkstring(L, 2);
   const lua_Integer size = nn_checkint(L, 3, 0, INT_MAX);
+  const int only = luaL_checkoption(L, 4, "any", names);
   nn_ns *ns = nn_ns_arg(L, 1, what);
   if (ns == NULL)
     return 3;
@@ -118,7 +125,9 @@ static int icmp_open(lua_State *L) {
   const size_t packet = err != 0 ? HEADER : HEADER + (size_t)size;
   nn_icmp *icmp = lua_newuserdata(L, sizeof *icmp + packet);
   icmp->fds[V4] = icmp->fds[V6] = -1;
-  icmp->errors[V4] = icmp->errors[V6] = EBADF;
+  icmp->errors[V4] = icmp->errors[V6] = EAFNOSUPPORT;
+  icmp->wanted[V4] = only != V6;
+  icmp->wanted[V6] = only != V4;
   icmp->size = packet;
   luaL_setmetatable(L, TYPE);
   if (err == 0 && !fill_packet(icmp))
@@ -380,22 +389,26 @@ static bool is_ours(const nn_icmp *icmp, const nn_news *news, int family,
          memcmp(echo + HEADER, icmp->packet + HEADER, known - HEADER) == 0;
 }
 
-/* The next that is of ours; but not for ever, as others' may come as fast as
-   they are read. An errno that is not EAGAIN belongs to an error that has come
-   since its queue was looked at. */
-static bool next(const nn_icmp *icmp, int family, nn_news *news, int *seq) {
+/* The next that is of ours: 0, EAGAIN if there is none, or an errno if the
+   queues cannot be read. But not for ever, as others' may come as fast as they
+   are read. An errno that is not EAGAIN belongs to an error that has come since
+   its queue was looked at, unless it comes again and again. */
+static int next(const nn_icmp *icmp, int family, nn_news *news, int *seq) {
+  int failures = 0;
   for (int n = 0; n < 1024; n++) {
     if (take(icmp, family, MSG_ERRQUEUE, news)) {
+      failures = 0;
       if (news->error.ee_errno != 0 && is_ours(icmp, news, family, seq))
-        return true;
+        return 0;
     } else if (take(icmp, family, 0, news)) {
+      failures = 0;
       if (is_ours(icmp, news, family, seq))
-        return true;
-    } else if (errno == EAGAIN) {
-      return false;
+        return 0;
+    } else if (errno == EAGAIN || ++failures > 16) {
+      return errno;
     }
   }
-  return false;
+  return EAGAIN;
 }
 
 /* "No route to host (from 10.0.0.1)". */
@@ -417,16 +430,20 @@ static void push_reason(lua_State *L, const nn_news *news) {
 /* icmp:receive(): the next that has come of a request: its sequence number, the
    address that replied, and when that was; or of one that failed, its sequence
    number, the address that was asked, when that was heard, what is the matter,
-   and the errno. Nothing if nothing has come. */
+   and the errno. False if nothing has come; or nil, message, errno. */
 static int icmp_receive(lua_State *L) {
   const nn_icmp *icmp = check_icmp(L);
   nn_news news;
-  int seq, family = 0;
-  while (family < FAMILIES &&
-         (icmp->fds[family] < 0 || !next(icmp, family, &news, &seq)))
-    family++;
-  if (family == FAMILIES)
-    return 0;
+  int seq, err = EAGAIN;
+  for (int i = 0; err == EAGAIN && i < FAMILIES; i++)
+    if (icmp->fds[i] >= 0)
+      err = next(icmp, i, &news, &seq);
+  if (err == EAGAIN) {
+    lua_pushboolean(L, false);
+    return 1;
+  }
+  if (err != 0)
+    return nn_fail(L, err, "cannot receive");
   lua_pushinteger(L, seq);
   push_address(L, &news.peer);
   lua_pushnumber(L, (lua_Number)news.time);

@@ -238,7 +238,7 @@ static int ids_listen(lua_State *L) {
 /* core.id_events(rtnl, timeout): waits for the first event if there is none
    yet; then all there are, as an array of ids with the sign of what happened:
    id for one that came, -1 - id for one that went. And whether events were
-   lost. */
+   lost. A signal ends the waiting. */
 static int ids_events(lua_State *L) {
   nn_rtnl *rtnl = nn_rtnl_check(L, 1);
   struct pollfd ready = {.fd = rtnl->fd, .events = POLLIN};
@@ -246,7 +246,8 @@ static int ids_events(lua_State *L) {
   bool overflow = false;
   lua_Integer n = 0;
   lua_newtable(L);
-  poll(&ready, 1, timeout);
+  if (poll(&ready, 1, timeout) < 0 && errno != EINTR)
+    return nn_fail(L, errno, "id events");
   while ((left = nn_rtnl_poll(rtnl)) != 0) {
     const struct nlmsghdr *msg;
     if (left == -ENOBUFS)

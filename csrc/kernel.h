@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 /* ioctls of an nsfs descriptor: ioctl_ns(2) */
+#define NN_NS_GET_USERNS _IO(0xb7, 0x1)
 #define NN_NS_GET_NSTYPE _IO(0xb7, 0x3)
 #define NN_NS_GET_ID _IOR(0xb7, 13, uint64_t) /* 6.18 */
 

@@ -356,6 +356,8 @@ static int answer(lua_State *L, nn_push *push) {
   if (msg == NULL)
     return fail(&codec, ns, &ack, name);
   push(&codec, msg);
+  if (nn_rtnl_verdict(codec.rtnl, &ack) != 0)
+    return fail(&codec, ns, &ack, name);
   nn_ns_done(ns);
   return 1;
 }

@@ -4,8 +4,11 @@ list.c: the names are read: names, list, identify.
 */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "kernel.h"
 #include "netns.h"
 
 /* Reads the directory of the names; one that is not there has none. */
@@ -17,15 +20,20 @@ static nn_dir *push_names(lua_State *L, int *err) {
   return dir;
 }
 
-/* Leaves in `dir` the names of `ns` alone. */
-static void keep_names_of(nn_dir *dir, const nn_ns *ns) {
+/* Leaves in `dir` the names of `ns` alone; 0 or an errno. */
+static int keep_names_of(nn_dir *dir, const nn_ns *ns) {
   struct stat st;
   size_t kept = 0;
-  for (size_t i = 0; i < dir->count; i++)
-    if (fstatat(dir->fd, dir->names[i], &st, 0) == 0 && st.st_ino == ns->ino &&
-        st.st_dev == ns->dev)
+  for (size_t i = 0; i < dir->count; i++) {
+    if (fstatat(dir->fd, dir->names[i], &st, 0) != 0) {
+      if (!nn_missing(errno))
+        return errno;
+    } else if (st.st_ino == ns->ino && st.st_dev == ns->dev) {
       dir->names[kept++] = dir->names[i];
+    }
+  }
   dir->count = kept;
+  return 0;
 }
 
 static void push_sorted(lua_State *L, nn_dir *dir) {
@@ -42,7 +50,7 @@ static int return_names(lua_State *L, nn_ns *ns, const char *what) {
   int err;
   nn_dir *dir = push_names(L, &err);
   if (err == 0 && ns != NULL)
-    keep_names_of(dir, ns);
+    err = keep_names_of(dir, ns);
   if (err == 0)
     push_sorted(L, dir);
   nn_dir_close(dir);
@@ -69,54 +77,63 @@ static int list_names(lua_State *L) {
   return return_names(L, ns, "names");
 }
 
-/* Whether the entry `name` is still there, whatever it is. */
-static bool exists(const nn_dir *dir, const char *name) {
-  struct stat st;
-  return fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* Opens an entry if it is on `nsfs`, the device of all namespaces. What is no
-   regular file, a symbolic link say, is only opened if it leads there; for the
-   others that look is saved. The kernel tells a network namespace from others
-   when it is asked for the id. */
+/* Opens an entry if it is on `nsfs`, the device of all namespaces, of which the
+   kernel tells a network namespace from others when it is asked for the id.
+   Nothing else is opened, as that may have an effect, or block: a FIFO may be
+   bound over the file. 0, NN_ENOTNS, ENOENT for an entry that has gone, or
+   another errno if it cannot be looked at. */
 static int open_entry(const nn_dir *dir, const char *name, dev_t nsfs,
-                      struct stat *st) {
-  errno = EINVAL;
-  if (!nn_dir_regular(name) &&
-      (fstatat(dir->fd, name, st, 0) != 0 || st->st_dev != nsfs))
-    return -1;
-  int fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC);
-  if (fd >= 0 && (fstat(fd, st) != 0 || st->st_dev != nsfs))
-    nn_close(&fd);
-  return fd;
+                      struct stat *st, int *fd) {
+  *fd = -1;
+  if (fstatat(dir->fd, name, st, 0) != 0) {
+    if (!nn_missing(errno))
+      return errno;
+    /* it has gone, or it is a symbolic link that leads nowhere */
+    return fstatat(dir->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0 ? NN_ENOTNS
+                                                                : errno;
+  }
+  if (st->st_dev != nsfs)
+    return NN_ENOTNS;
+  *fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (*fd < 0)
+    return errno;
+  int err = fstat(*fd, st) != 0 ? errno : st->st_dev != nsfs ? NN_ENOTNS : 0;
+  if (err != 0)
+    nn_close(fd);
+  return err;
 }
 
-/* Pushes { name=, inode=, id=, stale= } for an entry of the directory. Pushes
-   nothing and returns 0 if it has gone meanwhile; -1 if the kernel failed. */
-static int push_entry(lua_State *L, const nn_dir *dir, const char *name,
-                      dev_t nsfs, nn_rtnl *rtnl, nn_ack *ack) {
-  struct stat st;
-  int fd = open_entry(dir, name, nsfs, &st);
-  if (fd < 0 && nn_exhausted(errno)) {
-    ack->err = errno;
-    return -1;
+/* What `name` is: 0 and its id, or an errno as from open_entry. */
+static int look_at(const nn_dir *dir, const char *name, dev_t nsfs,
+                   nn_rtnl *rtnl, struct stat *st, int *id) {
+  nn_ack ack;
+  int fd, err = open_entry(dir, name, nsfs, st, &fd);
+  *id = -1;
+  if (err == 0)
+    err = nn_id_of(rtnl, fd, id, &ack);
+  if (err == EINVAL && fd >= 0) { /* so says the kernel of other namespaces */
+    int type = ioctl(fd, NN_NS_GET_NSTYPE);
+    err = type < 0 ? errno : type == CLONE_NEWNET ? EINVAL : NN_ENOTNS;
   }
-  if (fd < 0 && !exists(dir, name))
-    return 0;
-  int id = -1;
-  bool stale = fd < 0;
-  if (!stale && nn_id_of(rtnl, fd, &id, ack) != 0)
-    stale = ack->err == EINVAL;
   nn_close(&fd);
-  if (!stale && ack->err != 0)
-    return -1;
+  return err;
+}
+
+/* Pushes { name=, inode=, id=, stale= } for an entry of the directory; 0, or an
+   errno with nothing pushed, ENOENT if it has gone. */
+static int push_entry(lua_State *L, const nn_dir *dir, const char *name,
+                      dev_t nsfs, nn_rtnl *rtnl) {
+  struct stat st;
+  int id, err = look_at(dir, name, nsfs, rtnl, &st, &id);
+  if (err != 0 && err != NN_ENOTNS)
+    return err;
   lua_createtable(L, 0, 4);
   lua_pushstring(L, name);
   lua_setfield(L, -2, "name");
-  if (stale) {
+  if (err == NN_ENOTNS) {
     lua_pushboolean(L, true);
     lua_setfield(L, -2, "stale");
-    return 1;
+    return 0;
   }
   lua_pushinteger(L, (lua_Integer)st.st_ino);
   lua_setfield(L, -2, "inode");
@@ -124,46 +141,46 @@ static int push_entry(lua_State *L, const nn_dir *dir, const char *name,
     lua_pushinteger(L, id);
     lua_setfield(L, -2, "id");
   }
-  return 1;
+  return 0;
 }
 
 /***
 All names with what they name: `ip netns list`.
 @function list
 @treturn[1] {table,...} sorted by name: `name`; `inode`; `id` as the calling
-thread's namespace knows it, if one is assigned; `stale=true` for what is no
-network namespace
-@return[2] nil
+thread's namespace knows it, if one is assigned; `stale=true` for a file that
+is known to be no network namespace
+@return[2] nil, if one of them cannot be looked at
 @treturn[2] string message
 @treturn[2] integer errno
 */
 static int list_list(lua_State *L) {
   dev_t nsfs = 0;
   int err;
-  nn_ack ack = {0};
+  const char *at = NN_RUN_DIR;
   lua_Integer n = 0;
   nn_dir *dir = push_names(L, &err);
   nn_rtnl *rtnl = nn_rtnl_push(L);
   if (err == 0 && (nsfs = nn_nsfs(L)) == 0)
     err = errno;
-  if (err != 0) {
-    nn_dir_close(dir);
-    return nn_fail(L, err, "list: " NN_RUN_DIR);
-  }
-  nn_dir_sort(dir);
-  lua_createtable(L, (int)dir->count, 0);
-  if (dir->count > 0)
+  if (err == 0 && dir->count > 0)
     err = nn_rtnl_open(rtnl);
+  if (err == 0)
+    nn_dir_sort(dir);
+  lua_createtable(L, (int)dir->count, 0);
   for (size_t i = 0; err == 0 && i < dir->count; i++) {
-    int pushed = push_entry(L, dir, dir->names[i], nsfs, rtnl, &ack);
-    if (pushed < 0)
-      err = ack.err;
-    else if (pushed > 0)
+    at = dir->names[i];
+    err = push_entry(L, dir, at, nsfs, rtnl);
+    if (err == 0)
       lua_rawseti(L, -2, ++n);
+    else if (err == ENOENT)
+      err = 0;
   }
+  if (err != 0)
+    nn_fail(L, err, "list: %s", at);
   nn_dir_close(dir);
   nn_rtnl_close(rtnl);
-  return err == 0 ? 1 : nn_fail(L, err, "list");
+  return err == 0 ? 1 : 3;
 }
 
 /***

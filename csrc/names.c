@@ -124,7 +124,7 @@ static int bind_name(const nn_ns *ns, const char *path) {
     return errno;
   int err = bind_fd(ns->fd, path);
   if (err != 0)
-    unlink(path);
+    unlink(path); /* if that fails as well, `err` still tells why */
   nn_close(&fd);
   return err;
 }
@@ -206,31 +206,40 @@ static int names_attach(lua_State *L) {
 }
 
 /* Unmounts what is on the path as long as that is a namespace: a raced set-up
-   may have left several. Nothing else is ever unmounted. */
-static int unmount_name(const char *path) {
-  struct stat st;
+   may have left several, which *count counts. Nothing else is ever unmounted.
+   0 or an errno. */
+static int unmount_name(const char *path, int *count) {
   struct statfs fs;
-  if (lstat(path, &st) != 0)
-    return errno;
   int races = 0; /* lost to others who unmount it: then look again */
-  while (!S_ISLNK(st.st_mode) && statfs(path, &fs) == 0 &&
-         fs.f_type == NSFS_MAGIC)
-    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 &&
-        (errno != EINVAL || ++races > 3))
+  for (;;) {
+    if (statfs(path, &fs) != 0)
       return errno;
-  return 0;
+    if (fs.f_type != NSFS_MAGIC)
+      return 0;
+    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+      ++*count;
+    else if (errno != EINVAL || ++races > 3)
+      return errno;
+  }
 }
 
 /* Takes the file away, and the namespace that is bound over it; 0, or an errno
-   with all as it was. */
+   with the name as it was. */
 static int unbind_name(const char *path) {
+  struct stat st;
+  int unmounted = 0;
+  if (lstat(path, &st) != 0)
+    return errno;
+  if (S_ISLNK(st.st_mode)) /* nothing is mounted on it */
+    return unlink(path) == 0 ? 0 : errno;
   int fd = nn_open_at(AT_FDCWD, path); /* to bind it again */
-  int err = unmount_name(path);
-  if (err == 0 && unlink(path) != 0) {
+  if (fd < 0 && errno != NN_ENOTNS)
+    return errno;
+  int err = unmount_name(path, &unmounted);
+  if (err == 0 && unlink(path) != 0)
     err = errno;
-    if (fd >= 0)
-      bind_fd(fd, path);
-  }
+  if (err != 0 && unmounted > 0 && fd >= 0)
+    bind_fd(fd, path); /* if that fails as well, the first errno tells why */
   nn_close(&fd);
   return err;
 }

@@ -61,6 +61,11 @@ int nn_arg_word(lua_State *L, int arg, const char *what, const char *name,
 
 /* util.c: results, arguments, descriptors */
 
+/* What a look-up found instead of a network namespace: for nn_fail, which
+   reports EINVAL and these words. No errno of the kernel is that large. */
+#define NN_ENOTNS 4096     /* a file that is not a network namespace */
+#define NN_ESTALENAME 4097 /* such a file in the directory of names */
+
 /* Pushes the results of a failure: nil, "<text>: <strerror(err)>", err, where
    the text is made printable. */
 int nn_fail(lua_State *L, int err, const char *text, ...)
@@ -78,8 +83,10 @@ void nn_close(int *fd); /* closes and forgets; keeps errno */
  */
 #define NN_FIRST_FD 3
 int nn_move_up(int *fd);
-/* Whether an errno tells of this process or the machine, not of the file. */
-bool nn_exhausted(int err);
+/* Whether the errno of a look at a path means that there is no such file. Any
+   other means that it could not be looked at. */
+bool nn_missing(int err);
+bool nn_capable(int capability); /* CAP_…, effective */
 lua_Integer nn_checkint(lua_State *L, int arg, lua_Integer min,
                         lua_Integer max);
 /* Seconds at `arg` (none, nil: -1, for ever) as milliseconds, rounded up. */
@@ -113,11 +120,11 @@ typedef struct nn_ns {
 /* Adds functions whose first argument is a NS to the module, the table on top,
    and to the methods of handles. */
 void nn_ns_functions(lua_State *L, const luaL_Reg *functions);
-nn_ns *nn_ns_push(lua_State *L);           /* a closed handle */
-nn_ns *nn_ns_test(lua_State *L, int arg);  /* NULL for what is no handle */
+nn_ns *nn_ns_push(lua_State *L);          /* a closed handle */
+nn_ns *nn_ns_test(lua_State *L, int arg); /* NULL for what is no handle */
 /* An open one, or a Lua error. */
 nn_ns *nn_ns_check(lua_State *L, int arg, const char *what);
-const char *nn_ns_name(const nn_ns *ns);   /* below the directory, or "" */
+const char *nn_ns_name(const nn_ns *ns); /* below the directory, or "" */
 /* Adopts `fd`, which must be a network namespace. 0, or an errno with `fd`
    closed and the handle still closed. */
 int nn_ns_adopt(nn_ns *ns, int fd, const char *name);
@@ -132,9 +139,9 @@ const char *nn_ns_label(lua_State *L, int arg);
 /* names.c, dir.c: the directory of names */
 
 bool nn_name_valid(const char *name, size_t len);
-/* Opens a namespace by its path below `dir`, O_CLOEXEC. A file that is not a
-   network namespace is refused with EINVAL, and never opened if that could
-   have an effect. */
+/* Opens a namespace by its path below `dir`, O_CLOEXEC; -1 and errno. A file
+   that is not a network namespace is refused with NN_ENOTNS, and never opened
+   if that could have an effect. */
 int nn_open_at(int dir, const char *path);
 
 /* A directory read whole, in the kernel's order, without "." and "..". The
@@ -149,7 +156,6 @@ typedef struct nn_dir {
 nn_dir *nn_dir_push(lua_State *L);
 int nn_dir_read(nn_dir *dir, const char *path); /* 0 or an errno */
 void nn_dir_sort(nn_dir *dir);                  /* by bytes */
-bool nn_dir_regular(const char *name);          /* one of dir->names */
 void nn_dir_close(nn_dir *dir);
 
 /* enter.c: leaving the thread's namespace, and coming back. If the thread
@@ -181,6 +187,7 @@ typedef struct nn_rtnl {
   unsigned datagrams; /* of the answer, so far */
   bool single, done;
   bool interrupted; /* the dump is not of one moment */
+  int unnamed;      /* an errno: a link's name could not be asked for */
   pid_t user;       /* of one that is kept: who may use it, see rtnl.c */
 } nn_rtnl;
 
@@ -206,6 +213,8 @@ int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg);
    the socket is then closed, and that of a handle opened again when it is
    wanted. */
 const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack);
+/* What became of making rows of the answer, besides ack->err; returns it. */
+int nn_rtnl_verdict(const nn_rtnl *rtnl, nn_ack *ack);
 /* Sends a request for a change, and waits for the verdict: ack->err. */
 int nn_rtnl_change(nn_rtnl *rtnl, struct nlmsghdr *msg, nn_ack *ack);
 /* A message on the Lua stack, with room for all that we write. */
@@ -227,9 +236,9 @@ int nn_gate_add(lua_State *L, int arg, int fd, uint32_t events);
    Returns ack->err. */
 int nn_id_of(nn_rtnl *rtnl, int fd, int *id, nn_ack *ack);
 
-/* vrf.c: the file to write "0" to, to leave the VRF that the thread is in;
-   false if it is in none. */
-bool nn_vrf_exit(lua_State *L, char *path, size_t size);
+/* vrf.c: the file to write "0" to, to leave the VRF that the thread is in; ""
+   if it is in none, or there is no way out. 0 or an errno. */
+int nn_vrf_exit(lua_State *L, char *path, size_t size);
 
 /* The rooms: each pushes nothing, and adds its functions to the table on top
    of the stack. */

@@ -19,10 +19,6 @@ process.c: netns.process, a program that was started: its status and its end.
 #define PROCESS "netns.process"
 #define LAST_PATIENCE 1000 /* milliseconds for the kernel to kill a program */
 
-#ifndef P_PIDFD
-#define P_PIDFD 3
-#endif
-
 nn_process *nn_process_push(lua_State *L) {
   nn_process *process = lua_newuserdata(L, sizeof *process);
   *process = (nn_process){.pidfd = -1,
@@ -137,7 +133,8 @@ static int process_status(lua_State *L) {
   if (!process->ended)
     return 0;
   if (process->lost != 0)
-    return nn_fail(L, process->lost, "process %d", (int)process->pid);
+    return nn_fail(L, process->lost, "process %d: its status or output is lost",
+                   (int)process->pid);
   lua_pushstring(L, process->exited ? "exit" : "signal");
   lua_pushinteger(L, process->code);
   return 2;

@@ -100,6 +100,8 @@ CHILD static bool cover(const char *path) {
    entry's own file system may refuse to be asked, as FUSE does. */
 CHILD static bool make_place(int old, int run, const char *name) {
   int fd = openat(old, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 && errno != ENOTDIR)
+    return false;
   bool directory = fd >= 0;
   nn_close(&fd);
   if (directory)
@@ -116,6 +118,8 @@ CHILD static bool bring_back(int old, int run, const char *name) {
     target[len] = '\0';
     return symlinkat(target, run, name) == 0;
   }
+  if (errno != EINVAL) /* what EINVAL says is no symbolic link */
+    return errno == ENOENT;
   int tree =
       (int)syscall(SYS_open_tree, old, name,
                    NN_OPEN_TREE_CLONE | NN_OPEN_TREE_CLOEXEC | NN_AT_RECURSIVE |
@@ -209,30 +213,52 @@ static int unshare_all(void) {
 
 /* --- from Lua ------------------------------------------------------------ */
 
-static bool has_net_admin(void) {
-  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2];
-  return syscall(SYS_capget, &header, data) == 0 &&
-         (data[0].effective & CAP_TO_MASK(CAP_NET_ADMIN)) != 0;
+/* Whether an errno says that the process may not, as a security module or a
+   filter of system calls puts it, rather than that the attempt went wrong. */
+static bool is_refusal(int err) {
+  return err == EPERM || err == EACCES || err == EROFS || err == ENOSYS;
+}
+
+/* Whether the process may do something, of whose attempt `err` is the errno, 0
+   if it has succeeded. Otherwise *failure is set to what went wrong. */
+static bool may(int err, int *failure) {
+  if (err != 0 && !is_refusal(err))
+    *failure = err;
+  return err == 0;
+}
+
+static int try_return(lua_State *L) {
+  int home = nn_home(L);
+  int err = home >= 0 && setns(home, CLONE_NEWNET) == 0 ? 0 : errno;
+  nn_close(&home);
+  return err;
 }
 
 /* The mount that there is not comes after the question of rights. */
-static bool may_mount(void) {
-  return mount(NULL, "/", NULL, MS_MOVE, NULL) != 0 && errno == EINVAL;
+static int try_mount(void) {
+  int err = mount(NULL, "/", NULL, MS_MOVE, NULL) == 0 ? 0 : errno;
+  return err == EINVAL ? 0 : err;
 }
 
-static bool may_write(const char *path) {
-  return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0;
+static int try_write(const char *path) {
+  return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+static int try_names(void) {
+  int err = try_write(NN_RUN_DIR);
+  return err == ENOENT ? try_write(PARENT) : err;
 }
 
 /* core.able(): whether the process can do already what it is to be able to do
-   afterwards. */
+   afterwards; nil, message, errno if that cannot be told. */
 static int rootless_able(lua_State *L) {
-  int home = nn_home(L);
-  bool returns = home >= 0 && setns(home, CLONE_NEWNET) == 0;
-  nn_close(&home);
-  bool names = may_write(NN_RUN_DIR) || (errno == ENOENT && may_write(PARENT));
-  lua_pushboolean(L, returns && names && has_net_admin() && may_mount());
+  int failure = 0;
+  bool able = nn_capable(CAP_NET_ADMIN) && may(try_return(L), &failure) &&
+              may(try_names(), &failure) && may(try_mount(), &failure);
+  if (failure != 0)
+    return nn_fail(L, failure,
+                   "rootless: cannot tell what this process may do");
+  lua_pushboolean(L, able);
   return 1;
 }
 
@@ -253,6 +279,8 @@ static int prepare(nn_entry *job, nn_dir *run) {
     return EINVAL;
   job->step = STEP_NAMES;
   if (access(NN_RUN_DIR, F_OK) != 0) {
+    if (errno != ENOENT)
+      return errno;
     job->run = run;
     int err = nn_dir_read(run, PARENT);
     if (err != 0)

@@ -622,7 +622,8 @@ static int route_get(lua_State *L) {
   ack = (nn_ack){.err = nn_rtnl_send(codec.rtnl, nlmsg_hdr(msg))};
   const struct nlmsghdr *answer =
       ack.err == 0 ? nn_rtnl_next(codec.rtnl, &ack) : NULL;
-  const bool found = answer != NULL && nn_push_route(&codec, answer);
+  const bool found = answer != NULL && nn_push_route(&codec, answer) &&
+                     nn_rtnl_verdict(codec.rtnl, &ack) == 0;
   nn_ns_done(ns);
   return found ? 1
                : nn_rtnl_fail(L, &ack, "route_get %s: %s", nn_ns_label(L, 1),

@@ -69,9 +69,16 @@ int nn_rtnl_open(void *arg) {
     return err;
   }
   rtnl->fd = fd;
+  /* without this there are only fewer words in what fails */
   setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
   /* without this the kernel ignores the target of an nsid dump */
-  setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+  if (setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on) !=
+          0 &&
+      errno != ENOPROTOOPT) { /* before Linux 4.20 */
+    int err = errno;
+    nn_rtnl_close(rtnl);
+    return err;
+  }
   return 0;
 }
 
@@ -228,7 +235,8 @@ static int receive_answer(nn_rtnl *rtnl) {
       nn_rtnl_close(rtnl);
       return -ETIMEDOUT;
     }
-    poll(&ready, 1, left);
+    if (poll(&ready, 1, left) < 0 && errno != EINTR)
+      return -errno;
     len = receive(rtnl);
   }
   return len;
@@ -244,6 +252,7 @@ int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg) {
   rtnl->left = 0;
   rtnl->datagrams = 0;
   rtnl->interrupted = false;
+  rtnl->unnamed = 0;
   msg->nlmsg_flags |= NLM_F_REQUEST;
   msg->nlmsg_seq = ++rtnl->seq;
   rtnl->done = send(rtnl->fd, msg, msg->nlmsg_len, 0) < 0;
@@ -277,6 +286,13 @@ const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
     return msg;
   }
   return NULL;
+}
+
+int nn_rtnl_verdict(const nn_rtnl *rtnl, nn_ack *ack) {
+  if (ack->err == 0 && rtnl->unnamed != 0)
+    *ack = (nn_ack){.err = rtnl->unnamed,
+                    .text = "the name of a link could not be asked for"};
+  return ack->err;
 }
 
 int nn_rtnl_change(nn_rtnl *rtnl, struct nlmsghdr *msg, nn_ack *ack) {

@@ -400,9 +400,14 @@ static int spawn_spawn(lua_State *L) {
   job.ns = ns->fd;
   lua_getfield(L, 3, "keeper");
   job.keeper = nn_keeper_fd(L, lua_gettop(L));
-  job.vrf = nn_vrf_exit(L, vrf, sizeof vrf) ? vrf : NULL;
+  int err = nn_vrf_exit(L, vrf, sizeof vrf);
+  job.vrf = vrf[0] != '\0' ? vrf : NULL;
   prepare_program(L, 3, &job);
   prepare_mounts(L, 3, &job, ns, base);
+  if (err != 0) {
+    job.step = NN_STEP_VRF;
+    job.err = err;
+  }
   if (job.err == 0)
     stream = prepare_streams(L, 3, &job, process);
   if (job.err == 0)

@@ -121,6 +121,10 @@ void nn_lifeline_close(int line[2]); /* ends it, if nobody has a copy */
 
 /* process.c: a program that was started */
 
+#ifndef P_PIDFD /* glibc has it in an enumeration, musl not yet */
+#define P_PIDFD 3
+#endif
+
 typedef struct nn_buffer {
   char *data;
   size_t length, size;

@@ -2,13 +2,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "netns.h"
+
+static const char *error_text(int err) {
+  switch (err) {
+  case NN_ENOTNS:
+    return "it is not a network namespace";
+  case NN_ESTALENAME:
+    return "the name is stale, it is not a network namespace";
+  case EMFILE:
+    return "Too many open files, see ulimit -n";
+  default:
+    return strerror(err);
+  }
+}
 
 int nn_fail(lua_State *L, int err, const char *text, ...) {
   char buffer[1024];
@@ -18,9 +33,9 @@ int nn_fail(lua_State *L, int err, const char *text, ...) {
   va_end(args);
   lua_pushnil(L);
   lua_pushfstring(L, "%s: %s", nn_printable(L, buffer, strlen(buffer)),
-                  strerror(err));
+                  error_text(err));
   lua_remove(L, -2);
-  lua_pushinteger(L, err);
+  lua_pushinteger(L, err < NN_ENOTNS ? err : EINVAL);
   return 3;
 }
 
@@ -51,8 +66,15 @@ int nn_move_up(int *fd) {
   return err;
 }
 
-bool nn_exhausted(int err) {
-  return err == EMFILE || err == ENFILE || err == ENOMEM;
+bool nn_missing(int err) {
+  return err == ENOENT || err == ENOTDIR || err == ELOOP;
+}
+
+bool nn_capable(int capability) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2];
+  return syscall(SYS_capget, &header, data) == 0 &&
+         (data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability));
 }
 
 lua_Integer nn_checkint(lua_State *L, int arg, lua_Integer min,

@@ -9,29 +9,33 @@
 
 #include "netns.h"
 
-/* Reads a short file of /proc; its length, 0 if it cannot be read. */
-static size_t read_file(const char *path, char *buffer, size_t size) {
+/* Reads a short file of /proc; 0 or an errno. */
+static int read_file(const char *path, char *buffer, size_t size) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t n = fd < 0 ? -1 : read(fd, buffer, size - 1);
+  int err = n < 0 ? errno : 0;
   nn_close(&fd);
   buffer[n < 0 ? 0 : n] = '\0';
-  return n < 0 ? 0 : (size_t)n;
+  return err;
 }
 
-/* Where cgroup v2 is mounted; false if it is not. */
-static bool cgroup2_mount(char *path, size_t size) {
+/* Where cgroup v2 is mounted; 0, ENOENT if it is not, or another errno. */
+static int cgroup2_mount(char *path, size_t size) {
   char line[4096], point[2048];
   FILE *file = fopen("/proc/thread-self/mountinfo", "re");
-  bool found = false;
-  while (file != NULL && !found && fgets(line, sizeof line, file) != NULL)
-    found = strstr(line, " - cgroup2 ") != NULL &&
-            sscanf(line, "%*s %*s %*s %*s %2047s", point) == 1 &&
-            strlen(point) < size;
-  if (file != NULL)
-    fclose(file);
-  if (found)
+  if (file == NULL)
+    return errno;
+  int err = ENOENT;
+  while (err == ENOENT && fgets(line, sizeof line, file) != NULL)
+    if (strstr(line, " - cgroup2 ") != NULL &&
+        sscanf(line, "%*s %*s %*s %*s %2047s", point) == 1)
+      err = strlen(point) < size ? 0 : ENAMETOOLONG;
+  if (err == ENOENT && ferror(file))
+    err = EIO;
+  fclose(file);
+  if (err == 0)
     strcpy(path, point);
-  return found;
+  return err;
 }
 
 /* In what /proc/PID/cgroup says, the cgroup from where cgroup v2 is mounted on;
@@ -47,24 +51,30 @@ static char *vrf_cgroup(char *text) {
 
 /* Reading the file takes a tenth of the time of starting a program. So the id
    of the last cgroup that was in no VRF is kept. */
-bool nn_vrf_exit(lua_State *L, char *path, size_t size) {
+int nn_vrf_exit(lua_State *L, char *path, size_t size) {
   const void *key = (const void *)nn_vrf_exit;
   char text[4096], mount[2048];
   const uint64_t cgroup = nn_cgroup(L); /* a string, as not every Lua has it */
+  path[0] = '\0';
   lua_rawgetp(L, LUA_REGISTRYINDEX, key);
   const char *last = lua_tostring(L, -1);
   bool known = cgroup != 0 && last && memcmp(last, &cgroup, sizeof cgroup) == 0;
   lua_pop(L, 1);
-  if (known || read_file("/proc/thread-self/cgroup", text, sizeof text) == 0)
-    return false;
+  if (known)
+    return 0;
+  int err = read_file("/proc/thread-self/cgroup", text, sizeof text);
+  if (err != 0) /* the kernel may have no cgroups */
+    return err == ENOENT ? 0 : err;
   char *own = vrf_cgroup(text);
   if (own == NULL) {
     lua_pushlstring(L, (const char *)&cgroup, sizeof cgroup);
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-    return false;
+    return 0;
   }
-  if (!cgroup2_mount(mount, sizeof mount))
-    return false;
+  err = cgroup2_mount(mount, sizeof mount);
+  if (err != 0) /* not mounted here, as in a container: there is no way out */
+    return err == ENOENT ? 0 : err;
   strstr(own, "/vrf/")[strlen("/vrf")] = '\0'; /* the one above, as ip does */
-  return snprintf(path, size, "%s%s/cgroup.procs", mount, own) < (int)size;
+  int len = snprintf(path, size, "%s%s/cgroup.procs", mount, own);
+  return len < (int)size ? 0 : ENAMETOOLONG;
 }

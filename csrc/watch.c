@@ -163,6 +163,8 @@ static int watch_files(lua_State *L) {
       lua_rawseti(L, table, ++n);
     }
   }
+  if (len < 0 && errno != EAGAIN) /* what was read is looked for again */
+    return nn_fail(L, errno, "monitor " NN_RUN_DIR);
   return 1;
 }
 
@@ -171,12 +173,12 @@ struct mnt_info { /* fanotify_event_info_mnt */
   uint64_t mnt_id;
 };
 
-/* Whether mountinfo has changed since the last call. Whoever polls a mountinfo
-   takes the news away, so one is in the epoll set, which others may poll, and
-   one is asked here alone. */
-static bool mounts_changed(nn_watch *watch) {
+/* 1 if mountinfo has changed since the last call, 0 if not, -1 and errno.
+   Whoever polls a mountinfo takes the news away, so one is in the epoll set,
+   which others may poll, and one is asked here alone. */
+static int mounts_changed(nn_watch *watch) {
   struct pollfd change = {.fd = watch->changes, .events = POLLPRI};
-  return poll(&change, 1, 0) > 0;
+  return poll(&change, 1, 0);
 }
 
 /* watch:mounts(): the ids of what was mounted, of what was unmounted, and
@@ -189,7 +191,10 @@ static int watch_mounts(lua_State *L) {
   lua_Integer attached = 0, detached = 0;
   ssize_t len;
   if (!watch->fanotify) {
-    lua_pushboolean(L, mounts_changed(watch));
+    int changed = mounts_changed(watch);
+    if (changed < 0)
+      return nn_fail(L, errno, "monitor: mountinfo");
+    lua_pushboolean(L, changed);
     return 1;
   }
   lua_settop(L, 1);
@@ -211,6 +216,8 @@ static int watch_mounts(lua_State *L) {
         lua_rawseti(L, 3, ++detached);
     }
   }
+  if (len < 0 && errno != EAGAIN)
+    return nn_fail(L, errno, "monitor: mounts");
   lua_pushboolean(L, overflow);
   return 3;
 }
@@ -229,14 +236,17 @@ static int watch_mount_of(lua_State *L) {
                         NN_STATX_INO | NN_STATX_MNT_ID_UNIQUE, &sx) != 0;
   int err = errno;
   nn_close(&fd);
-  if (failed && nn_exhausted(err))
-    return nn_fail(L, err, "monitor");
   if (failed) {
     struct stat st;
-    if (lstat(path, &st) == 0)
+    bool leads_nowhere = nn_missing(err) && lstat(path, &st) == 0;
+    if (nn_missing(err) && !leads_nowhere)
+      err = errno;
+    if (err == ENOENT && !leads_nowhere)
+      lua_pushnil(L);
+    else if (err == NN_ENOTNS || leads_nowhere)
       lua_pushboolean(L, false);
     else
-      lua_pushnil(L);
+      return nn_fail(L, err, "%s", path);
     return 1;
   }
   bool unique = (sx.mask & NN_STATX_MNT_ID_UNIQUE) != 0;

@@ -3,6 +3,7 @@ local core = require "netns.core"
 local t = require "spec.support"
 
 local errno = core.errno
+local STALE = "the name is stale, it is not a network namespace"
 
 describe("all #novalgrind", function()
   t.guard(before_each, after_each)
@@ -30,7 +31,7 @@ describe("all #novalgrind", function()
       { quiet = true }))
     assert.equal(4, #results)
     assert.same({ name = stale, ok = false, errno = errno.EINVAL,
-      message = 'exec "leftover": Invalid argument' }, results[1])
+      message = 'exec "leftover": ' .. STALE }, results[1])
     assert.same({ name = names[1], ok = false, how = "exit", code = 3,
       message = ('exec "%s": sh: exited with status 3'):format(names[1]) },
       results[2])
@@ -234,7 +235,7 @@ describe("all #novalgrind", function()
           end
           assert.same({
             { name = "leftover", ok = false, errno = errno.EINVAL,
-              message = what .. ' "leftover": Invalid argument' },
+              message = what .. ' "leftover": ' .. STALE },
             { name = names[1], ok = false, how = "exit", code = 3,
               message = ('%s "%s": /etc/dir/program: exited with status 3')
                 :format(what, names[1]) },

@@ -38,7 +38,8 @@ describe("open", function()
     } do
       local nothing, message, code = netns.open(path)
       assert.is_nil(nothing)
-      assert.equal(('open "%s": Invalid argument'):format(path), message)
+      assert.equal(('open "%s": it is not a network namespace')
+        :format(path), message)
       assert.equal(errno.EINVAL, code)
     end
   end)

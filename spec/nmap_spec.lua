@@ -161,7 +161,7 @@ describe("nmap", function()
       t.write(netns.run_dir .. "/" .. stale, "")
       local output = nmap(INVENTORY,
         ("netns-inventory.only=%s$"):format(stale:gsub("%-", "%%-")))
-      assert.matches(('open "%s": Invalid argument'):format(stale), output, 1,
+      assert.matches(('open "%s": the name is stale'):format(stale), output, 1,
         true)
       assert.is_nil(output:find(nodes[1].name, 1, true))
       assert(netns.delete(stale))

@@ -89,50 +89,73 @@ local function note(found, nsid, current, name)
   entry.name = entry.name or name
 end
 
--- What keeps one from looking at all, as against what is not there any more.
-local exhausted = {
-  [core.errno.EMFILE] = true, [core.errno.ENFILE] = true,
-  [core.errno.ENOMEM] = true,
-}
+-- What a process or a descriptor that has gone meanwhile fails with.
+local GONE = { [core.errno.ENOENT] = true, [core.errno.ESRCH] = true }
 
--- One NS that may have an id; one that has gone meanwhile has not. Remembers
--- the one that is the target itself.
-local function note_namespace(rtnl, found, target, NS, name)
-  local nsid, current, errno = core.id_of(rtnl, NS, target, "list_id")
-  if exhausted[errno] then return nil, current, errno end
+--- As core.id_of; false also for a name that is stale, or has gone meanwhile.
+-- @local
+function ids.of_name(rtnl, name, target, what)
+  local nsid, current, errno = core.id_of(rtnl, name, target, what)
+  if nsid ~= nil then return nsid, current end
+  if errno == core.errno.ENOENT or errno == core.errno.EINVAL then
+    local inode, message, failure = core.mount_of(name)
+    if failure then return nil, message, failure end
+    if not inode then return false end
+  end
+  return nil, current, errno
+end
+
+-- Notes what became of asking for the id of a namespace. Remembers the one that
+-- is the target itself.
+local function note_namespace(found, target, NS, name, nsid, current)
   if nsid then note(found, nsid, current, name) end
   if target and current == target then found.target = NS end
-  return true
 end
 
 local function note_names(rtnl, found, target)
   local names, message, errno = core.names()
   if not names then return nil, message, errno end
   for _, name in ipairs(names) do
-    local ok
-    ok, message, errno = note_namespace(rtnl, found, target, name, name)
-    if not ok then return nil, message, errno end
+    local nsid, current
+    nsid, current, errno = ids.of_name(rtnl, name, target, "list_id")
+    if nsid == nil then return nil, current, errno end
+    note_namespace(found, target, name, name, nsid, current)
   end
   return true
+end
+
+-- The paths of the descriptors of this process that are of namespaces without
+-- a process.
+local function open_here(processes)
+  local paths = {}
+  local self, message, errno = core.readlink "/proc/self"
+  if not self then return nil, message, errno end
+  local fds
+  fds, message, errno = core.readdir "/proc/self/fd"
+  if not fds then return nil, message, errno end
+  for _, fd in ipairs(fds) do
+    local inode, text, failure = core.held(tonumber(self), tonumber(fd))
+    if inode == nil then return nil, text, failure end
+    if inode and not processes[inode] then
+      paths[#paths + 1] = "/proc/self/fd/" .. fd
+    end
+  end
+  return paths
 end
 
 -- The namespaces of all processes, and those this process has open.
 local function note_users(rtnl, found, target)
   local processes, message, errno = core.net_inodes()
   if not processes then return nil, message, errno end
-  local users = {}
+  local users
+  users, message, errno = open_here(processes)
+  if not users then return nil, message, errno end
   for _, pid in pairs(processes) do users[#users + 1] = pid end
-  local self = tonumber((core.readlink "/proc/self"))
-  for _, fd in ipairs(self and core.readdir "/proc/self/fd" or {}) do
-    local inode, how = core.held(self, tonumber(fd))
-    if how == "descriptor" and not processes[inode] then
-      users[#users + 1] = "/proc/self/fd/" .. fd
-    end
-  end
   for _, NS in ipairs(users) do
-    local ok
-    ok, message, errno = note_namespace(rtnl, found, target, NS)
-    if not ok then return nil, message, errno end
+    local nsid, current
+    nsid, current, errno = core.id_of(rtnl, NS, target, "list_id")
+    if nsid == nil and not GONE[errno] then return nil, current, errno end
+    note_namespace(found, target, NS, nil, nsid, current)
   end
   return true
 end
@@ -183,7 +206,9 @@ local function complete_target(rtnl, found, target)
   ours, message, errno = list_all(rtnl)
   if not ours then return nil, message, errno end
   for _, entry in ipairs(ours) do
-    local nsid = core.id_at(rtnl, entry.nsid, target, "list_id")
+    local nsid
+    nsid, message, errno = core.id_at(rtnl, entry.nsid, target, "list_id")
+    if nsid == nil and not GONE[errno] then return nil, message, errno end
     if nsid then note(found, nsid, entry.nsid) end
   end
   if not found.target then return true end
@@ -224,8 +249,14 @@ local function list_one(rtnl, target, nsid)
     core.id_at(rtnl, nsid, target, ("list_id: nsid %d"):format(nsid))
   if id == nil then return nil, current, errno end
   local entry = { nsid = id or nil, current_nsid = current }
-  for _, name in ipairs(core.names() or {}) do
-    if core.id_of(rtnl, name, nil, "list_id") == nsid then
+  local names, message
+  names, message, errno = core.names()
+  if not names then return nil, message, errno end
+  for _, name in ipairs(names) do
+    local own
+    own, message, errno = ids.of_name(rtnl, name, nil, "list_id")
+    if own == nil then return nil, message, errno end
+    if own == nsid then
       entry.name = name
       break
     end

@@ -176,8 +176,10 @@ end
 -- is reported gone was mounted, and unmounted, before that.
 local function read_names(self)
   local watch = self.watch
-  local list = watch:files()
+  local list, message, errno = watch:files()
+  if not list then return nil, message, errno end
   local mounted, unmounted, lost = watch:mounts()
+  if mounted == nil then return nil, unmounted, lost end
   local moved = false
   if unmounted then
     note_mounts(self, mounted, unmounted)
@@ -201,7 +203,8 @@ local function read_names(self)
   end
   if moved or not quiet then
     -- another directory may have been mounted over the one that is watched
-    local other, message, errno = watch:follow()
+    local other
+    other, message, errno = watch:follow()
     if other == nil then return nil, message, errno end
     moved = moved or other
   end
@@ -215,8 +218,14 @@ local function name_ids(self, new)
     if name then named[name] = true end
   end
   for name in pairs(self.known) do
-    local id = not named[name] and core.id_of(self.query, name, nil, "monitor")
-    if id and new[id] then self.ids[id] = name end
+    if not named[name] then
+      local id, message, errno = ids.of_name(self.query, name, nil, "monitor")
+      if id == nil then
+        self.failure = { message, errno }
+      elseif id and new[id] then
+        self.ids[id] = name
+      end
+    end
   end
 end
 

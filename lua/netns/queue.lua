@@ -52,7 +52,9 @@ function queue.read(self, timeout, drain, what)
       if left and left <= 0 then
         return nil, what .. ": no event", core.errno.ETIMEDOUT
       end
-      self.gate:wait(left)
+      local ready
+      ready, message, errno = self.gate:wait(left)
+      if ready == nil then return nil, what .. ": " .. message, errno end
     end
   end
 end

@@ -257,7 +257,9 @@ end
 -- kernel answers when it has.
 local function complete(self, object)
   if object.peer_index ~= 0 then return object end
-  return core.net_look(self.query, object.index) or object
+  local link, message, errno = core.net_look(self.query, object.index)
+  if link == nil then return nil, message, errno end
+  return link or object
 end
 
 -- Makes out what an event means. When a link has another name now, the kernel
@@ -269,10 +271,16 @@ local function apply(self, action, what, object)
   if link then object.link = link.name end
   if what == "route" then
     emit(self, action, what, object)
+    return true
   elseif action == "delete" then
     forget(self, what, key_of(what, object))
-  elseif note(self, what, complete(self, object), COUNTERS) then
-    local lists, message, errno = fetch(self, "link", "addr")
+    return true
+  end
+  local whole, lists, message, errno
+  whole, message, errno = complete(self, object)
+  if not whole then return nil, message, errno end
+  if note(self, what, whole, COUNTERS) then
+    lists, message, errno = fetch(self, "link", "addr")
     if not lists then return nil, message, errno end
     compare(self, lists)
   end

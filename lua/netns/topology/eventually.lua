@@ -35,12 +35,19 @@ local function stop(watcher)
   if watcher.gate then watcher.gate:close() end
 end
 
--- What has happened does not matter, only that something has.
+-- What has happened does not matter, only that something has. True; or nil,
+-- message, errno.
 local function wait(watcher, seconds)
-  watcher.gate:wait(seconds)
+  local ready, message, errno = watcher.gate:wait(seconds)
+  if ready == nil then return nil, message, errno end
   for _, listener in ipairs(watcher) do
-    while core.net_events(listener, WHAT) do end
+    local events
+    repeat
+      events, message, errno = core.net_events(listener, WHAT)
+      if events == nil then return nil, message, errno end
+    until not events
   end
+  return true
 end
 
 local function try(watcher, fn, timeout)
@@ -50,7 +57,8 @@ local function try(watcher, fn, timeout)
     if results[1] then return results end
     local left = deadline - core.now()
     if left <= 0 then return { nil, results[2] } end
-    wait(watcher, math.min(left, TICK))
+    local ok, message, errno = wait(watcher, math.min(left, TICK))
+    if not ok then return { nil, message, errno = errno } end
   end
 end
 
@@ -63,6 +71,7 @@ return function(handles, fn, timeout)
   if not ok then return nil, message, errno end
   if not fine then error(results, 0) end
   if results[1] then return unpack(results, 1, results.n) end
+  if results.errno then return nil, results[2], results.errno end
   return nil, ("%s: not so after %g s%s"):format(WHAT, timeout,
     results[2] and (": %s"):format(tostring(results[2])) or ""),
     core.errno.ETIMEDOUT

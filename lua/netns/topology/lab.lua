@@ -218,20 +218,53 @@ function Lab:link(a, b)
     core.errno.ENOENT
 end
 
---- Who reaches whom, by an echo request from each host and router to each
--- other.
--- @tparam[opt] table opts `family`: `"inet"` (default) or `"inet6"`; `timeout`:
--- seconds to wait for those that do not answer (1)
+local REACH = { family = "ip family", count = "count", timeout = "seconds" }
+
+--- Who reaches whom, by echo requests from each host and router to each other,
+-- over every family of which both have an address, and to every address of a
+-- node until one answers. The neighbours that it brings are forgotten if there
+-- are many; others stay.
+-- @tparam[opt] table opts `family`: `"inet"` or `"inet6"`, this one alone;
+-- `timeout`: seconds to wait for those that do not answer (1); `count`: how
+-- many times each address is asked at most, 0.2 seconds apart, by default as
+-- many as there is time for
 -- @treturn[1] table from the name of each to a table from the name of each
--- other to the seconds of the round trip, or false; its text is a matrix
--- @return[2] nil
+-- other to the seconds of the round trip, or false if no address answers; its
+-- text is a matrix. Besides it has, though not for `pairs`, `ok`, true if each
+-- reaches each other over each of these families, and `failures`, an array of
+-- `{ from=, to=, family=, message=, errno= }`: ETIMEDOUT if there is no reply,
+-- EADDRNOTAVAIL (without `family`) if there is no address to ask
+-- @return[2] nil if something could not be asked: without CAP_NET_RAW, say, or
+-- for want of descriptors
 -- @treturn[2] string message
 -- @treturn[2] integer errno
 function Lab:reach(opts)
   local inside = open(self, "reach")
-  opts = check.options("reach", opts,
-    { family = "ip family", timeout = "seconds" })
-  return reach(inside, opts.family or "inet", opts.timeout or 1)
+  return reach(inside, check.options("reach", opts, REACH))
+end
+
+local SHOWN = 10 -- of the failures in a message
+
+--- Whether each reaches each other, for `assert`.
+-- @tparam[opt] table opts those of @{lab:reach}
+-- @treturn[1] boolean true
+-- @return[2] nil
+-- @treturn[2] string message, with the failures of @{lab:reach}
+-- @treturn[2] integer errno of the first of them
+function Lab:reaches(opts)
+  local inside = open(self, "reaches")
+  opts = check.options("reaches", opts, REACH)
+  local matrix, message, errno = reach(inside, opts)
+  if not matrix then return nil, message, errno end
+  local result = getmetatable(matrix).__index -- a node may be called "ok"
+  if result.ok then return true end
+  local texts = {}
+  for i, failure in ipairs(result.failures) do
+    if i <= SHOWN then texts[i] = failure.message end
+  end
+  local more = #result.failures - #texts
+  if more > 0 then texts[#texts + 1] = ("and %d more"):format(more) end
+  return nil, table.concat(texts, "; "), result.failures[1].errno
 end
 
 --- What is there against what was asked for, by the description and by changes

@@ -3,7 +3,8 @@
 
 local check = require "netns.check"
 local core = require "netns.core"
-local ip = require "netns.topology.ip"
+local ping = require "netns.ping"
+local targets = require "netns.topology.targets"
 
 local node = {}
 
@@ -43,58 +44,42 @@ function node.model(value)
     and value[MODEL] or nil
 end
 
--- Whether its link is up, as far as lab:link has a say in it.
-local function is_up(interface)
-  return not (interface.cable and interface.cable.down)
-end
-
-local function shares_subnet(address, model)
-  for _, interface in ipairs(model.interfaces) do
-    if interface.name ~= "lo" and is_up(interface) then
-      for _, own in ipairs(interface.addresses) do
-        if ip.inside(address.bytes, ip.subnet(own)) then return true end
-      end
+-- Its addresses that are to be asked, the best first; or nil, message, errno.
+local function addresses(from, to, ns, family)
+  local found, message, errno = targets.found(ns)
+  if not found then return nil, message, errno end
+  local of, list = targets.of(to, found), {}
+  for _, each in ipairs(family and { family } or targets.FAMILIES) do
+    for _, address in ipairs(targets.order(of[each], from)) do
+      list[#list + 1] = address
     end
   end
+  return list
 end
 
--- What is said of it: best an address of a link that is up, and of those one in
--- a subnet that both have; the first, if there is more than one.
-local function said(from, to, family)
-  local best, best_rank
-  for _, interface in ipairs(to.interfaces) do
-    for _, address in ipairs(interface.addresses) do
-      if address.family == family then
-        local rank = (is_up(interface) and 2 or 0)
-          + (shares_subnet(address, from) and 1 or 0)
-        if not best or rank > best_rank then
-          best, best_rank = address.plain, rank
-        end
-      end
-    end
+-- The first that answers, of all addresses but the first; nil if none does, and
+-- message and errno if one could not be asked.
+local function find_answer(ns, list, timeout)
+  local probes = {}
+  for i = 2, #list do probes[i - 1] = { ns = ns, address = list[i] } end
+  local ok, message, errno = ping.all(probes, timeout)
+  if not ok then return nil, message, errno end
+  for _, probe in ipairs(probes) do
+    if probe.rtt then return probe.address end
   end
-  return best
-end
-
---- The address by which a node reaches another, whose handle is `ns`; nil if
--- there is none of the family. One of which none is said may have got it, as
--- by DHCP.
--- @local
-function node.address(from, to, ns, family)
-  local address = said(from, to, family)
-  if address then return address end
-  for _, addr in ipairs(ns:addrs { family = family } or {}) do
-    if addr.scope == "global" then return addr["local"] end
+  for _, probe in ipairs(probes) do
+    if probe.unasked then return nil, probe.message, probe.errno end
   end
 end
 
---- Asks another node, or an address, for an echo, as @{netns.ping} does.
+--- Asks another node, or an address, for an echo, as @{netns.ping} does. A node
+-- is asked by another of its addresses if the first does not answer.
 -- @param target a node of the same lab, or an address
 -- @tparam[opt] table opts those of @{netns.ping}, and `family`: `"inet"` or
--- `"inet6"`, which address of the node; by default IPv4, if it has it
+-- `"inet6"`, which addresses of the node; by default all, those of IPv4 first
 -- @treturn[1] table as of @{netns.ping}
--- @return[2] nil
--- @treturn[2] string message
+-- @return[2] nil if no address of the node answers
+-- @treturn[2] string message about the first address
 -- @treturn[2] integer errno: EADDRNOTAVAIL if it has no address
 function Node:ping(target, opts)
   local from, to = node.model(self), node.model(target)
@@ -107,13 +92,21 @@ function Node:ping(target, opts)
   if family ~= nil and family ~= "inet" and family ~= "inet6" then
     check.expected("ping", "family", "\"inet\" or \"inet6\"", family)
   end
-  local address = node.address(from, to, target, family or "inet")
-    or not family and node.address(from, to, target, "inet6")
-  if not address then
+  local list, message, errno = addresses(from, to, target, family)
+  if not list then return nil, message, errno end
+  if not list[1] then
     return nil, ("ping %s: %s has no address%s"):format(core.label(self),
       to.name, family and " of " .. family or ""), core.errno.EADDRNOTAVAIL
   end
-  return core.methods.ping(self, address, options)
+  local result
+  result, message, errno = core.methods.ping(self, list[1], options)
+  if result or not (list[2] and ping.is_answer(errno)) then
+    return result, message, errno
+  end
+  local other, text, number = find_answer(self, list, options.timeout or 1)
+  if other then return core.methods.ping(self, other, options) end
+  if number then return nil, text, number end
+  return nil, message, errno
 end
 
 check.numbers("", Node, { ping = 3 })
