@@ -14,6 +14,7 @@ static void push_errnos(lua_State *L) {
                 {"ENOENT", ENOENT},
                 {"ESRCH", ESRCH},
                 {"EACCES", EACCES},
+                {"EROFS", EROFS},
                 {"EBUSY", EBUSY},
                 {"EEXIST", EEXIST},
                 {"EINVAL", EINVAL},

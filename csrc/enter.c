@@ -7,6 +7,7 @@ call, socket, sysctl, and the making of new namespaces.
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -303,23 +304,41 @@ static int socket_tostring(lua_State *L) {
   return 1;
 }
 
-/* The path of a sysctl as sysctl(8) spells them: net.ipv4.ip_forward, or with
-   slashes where an interface's name has dots. Only what is below net belongs
-   to the namespace. */
+#define SYSCTL_PATH 512
+
+/* The path of a sysctl, of a key as sysctl(8) takes and prints it: the first
+   separator is the one between components, and where that is a dot a slash
+   stands for a dot, as in net.ipv4.conf.eth0/1.forwarding. Only what is below
+   net belongs to the namespace. */
 static bool sysctl_path(const char *key, size_t len, char *path, size_t size) {
   static const char root[] = "/proc/sys/";
   const size_t at = sizeof root - 1;
-  bool dotted = strchr(key, '/') == NULL;
-  if (strlen(key) != len || len + sizeof root > size ||
-      strncmp(key, dotted ? "net." : "net/", 4) != 0)
+  if (strlen(key) != len || len + sizeof root > size)
     return false;
   memcpy(path, root, at);
   memcpy(path + at, key, len + 1);
-  for (char *c = path + at; dotted && *c != '\0'; c++)
-    if (*c == '.')
-      *c = '/';
-  return strstr(path, "//") == NULL && strstr(path, "/../") == NULL &&
-         path[at + len - 1] != '/';
+  if (key[strcspn(key, "./")] == '.')
+    for (char *c = path + at; *c != '\0'; c++)
+      *c = *c == '.' ? '/' : *c == '/' ? '.' : *c;
+  if (strncmp(path + at, "net/", 4) != 0)
+    return false;
+  for (const char *part = path + at; part != NULL;) {
+    size_t n = strcspn(part, "/");
+    if (n < 3 && strncmp(part, "..", n) == 0)
+      return false; /* "", "." or ".." */
+    part = part[n] == '/' ? part + n + 1 : NULL;
+  }
+  return true;
+}
+
+/* core.sysctl_path(key): the file of a sysctl; nil if it is no key that
+   enter_sysctl takes. */
+static int enter_sysctl_path(lua_State *L) {
+  char path[SYSCTL_PATH];
+  size_t len;
+  const char *key = luaL_checklstring(L, 1, &len);
+  lua_pushstring(L, sysctl_path(key, len, path, sizeof path) ? path : NULL);
+  return 1;
 }
 
 /* The kernel writes a value by one read(2), whatever its length. */
@@ -327,60 +346,95 @@ static bool sysctl_path(const char *key, size_t len, char *path, size_t size) {
 
 struct sysctl_job {
   const char *path;
-  const char *value; /* to write, or NULL to read into the buffer */
-  char *buffer;
+  const char *value; /* to write, or NULL to read */
+  char *buffer;      /* of SYSCTL_MAX bytes, or two more than are written */
   size_t len;
 };
 
-/* The kernel takes a page at a time, as from `cat`, and does nothing at all for
-   an empty write(2): the end of a line is an empty value, too. */
+/* The kernel takes a page at a time, as from `cat`. An empty value is an empty
+   line: of no bytes at all the kernel takes no notice, and reports success. */
 static int write_all(int fd, const char *value, size_t len) {
   if (len == 0)
-    return write(fd, "\n", 1) < 0 ? errno : 0;
+    value = "\n", len = 1;
   while (len > 0) {
     ssize_t n = write(fd, value, len);
     if (n <= 0)
-      return n < 0 ? errno : EIO;
+      return n < 0 ? errno : EINVAL;
     value += n;
     len -= (size_t)n;
   }
   return 0;
 }
 
-/* Inside throughout: some sysctls look at the namespace of the writer. */
-static int sysctl_io(void *arg) {
-  struct sysctl_job *job = arg;
-  int err = 0;
-  int fd = open(job->path, (job->value ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
-  if (fd < 0)
-    return errno;
-  if (job->value != NULL) {
-    err = write_all(fd, job->value, job->len);
-  } else {
-    ssize_t n = read(fd, job->buffer, SYSCTL_MAX);
-    err = n < 0 ? errno : n == SYSCTL_MAX ? EOVERFLOW : 0;
-    job->len = n < 0 ? 0 : (size_t)n;
+/* Whether a file has the value that was to be written: then a file system that
+   is read-only, as in many a container, is no hindrance. */
+static bool has_value(const struct sysctl_job *job) {
+  int fd = open(job->path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, job->buffer, job->len + 2);
+  nn_close(&fd);
+  return n == (ssize_t)job->len + 1 && job->buffer[job->len] == '\n' &&
+         memcmp(job->buffer, job->value, job->len) == 0;
+}
+
+static int sysctl_write(struct sysctl_job *job) {
+  int fd = open(job->path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) {
+    int err = errno;
+    return err == EROFS && has_value(job) ? 0 : err;
   }
+  int err = write_all(fd, job->value, job->len);
   nn_close(&fd);
   return err;
+}
+
+static int sysctl_read(struct sysctl_job *job) {
+  int fd = open(job->path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return errno;
+  ssize_t n = read(fd, job->buffer, SYSCTL_MAX);
+  int err = n < 0 ? errno : n == SYSCTL_MAX ? EOVERFLOW : 0;
+  job->len = n < 0 ? 0 : (size_t)n;
+  nn_close(&fd);
+  return err;
+}
+
+/* Inside throughout: some sysctls look at the namespace of the writer. */
+static int sysctl_io(void *job) {
+  const bool writes = ((struct sysctl_job *)job)->value != NULL;
+  return writes ? sysctl_write(job) : sysctl_read(job);
+}
+
+/* What to write: of a number that is an integer its digits, also of a float. */
+static const char *sysctl_value(lua_State *L, int arg, char digits[24],
+                                size_t *len) {
+  int is_integer = 0;
+  lua_Integer n = 0;
+  if (lua_type(L, arg) == LUA_TNUMBER)
+    n = lua_tointegerx(L, arg, &is_integer);
+  if (!is_integer)
+    return lua_tolstring(L, arg, len);
+  *len = (size_t)snprintf(digits, 24, "%lld", (long long)n);
+  return digits;
 }
 
 /***
 Reads or writes a sysctl of a namespace.
 @function sysctl
 @param NS
-@tparam string key `net.ipv4.ip_forward`; with slashes where a name has dots:
+@tparam string key as sysctl(8) takes and prints it: `net.ipv4.ip_forward`; of
+an interface with a dot in its name `net.ipv4.conf.eth0/1.forwarding` or
 `net/ipv4/conf/eth0.1/forwarding`
-@tparam[opt] string|number value what to write
+@tparam[opt] string|number value what to write; "" empties a list
 @treturn[1] string the value read, as sysctl(8) prints it
-@treturn[2] boolean true after writing
+@treturn[2] boolean true after writing, or where it cannot be written and has
+the value already
 @return[3] nil
 @treturn[3] string message
 @treturn[3] integer errno: EINVAL for a key outside of `net` or a value that
 the kernel refuses, ENOENT if there is none of that name
 */
 static int enter_sysctl(lua_State *L) {
-  char path[512];
+  char path[SYSCTL_PATH], digits[24];
   size_t len;
   const char *key = nn_arg_string(L, 2, "sysctl", "key", &len);
   bool valid = sysctl_path(key, len, path, sizeof path);
@@ -388,12 +442,11 @@ static int enter_sysctl(lua_State *L) {
   if (!lua_isnoneornil(L, 3) && !lua_isstring(L, 3))
     nn_raise_type(L, "sysctl", "value", "string or number", 3);
   if (!lua_isnoneornil(L, 3))
-    job.value = lua_tolstring(L, 3, &job.len);
+    job.value = sysctl_value(L, 3, digits, &job.len);
   nn_ns *ns = nn_ns_arg(L, 1, "sysctl");
   if (ns == NULL)
     return 3;
-  if (job.value == NULL)
-    job.buffer = lua_newuserdata(L, SYSCTL_MAX);
+  job.buffer = lua_newuserdata(L, job.value != NULL ? job.len + 2 : SYSCTL_MAX);
   int err = valid ? nn_inside(L, ns->fd, sysctl_io, &job) : EINVAL;
   nn_ns_done(ns);
   if (err != 0)
@@ -413,7 +466,9 @@ void nn_open_enter(lua_State *L) {
                                        {"socket", enter_socket},
                                        {"sysctl", enter_sysctl},
                                        {NULL, NULL}};
-  static const luaL_Reg module[] = {{"callable", enter_callable}, {NULL, NULL}};
+  static const luaL_Reg module[] = {{"callable", enter_callable},
+                                    {"sysctl_path", enter_sysctl_path},
+                                    {NULL, NULL}};
   static const luaL_Reg methods[] = {{"fd", socket_fd},
                                      {"detach", socket_detach},
                                      {"close", socket_close},

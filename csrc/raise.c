@@ -380,10 +380,21 @@ static int raise_nearest(lua_State *L) {
   return nn_nearest(L, 2, word, len) ? 1 : 0;
 }
 
+/* core.hint(key, known): what is to be said of a string that is none of the keys
+   of `known`: that it is called otherwise here, or which one was probably
+   meant; "" if none is much like it. */
+static int raise_hint(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  push_hint(L, 1, 2, "", "");
+  return 1;
+}
+
 void nn_open_raise(lua_State *L) {
   static const luaL_Reg functions[] = {{"raise", raise_message},
                                        {"raise_key", raise_key},
                                        {"nearest", raise_nearest},
+                                       {"hint", raise_hint},
                                        {"own", raise_own},
                                        {"owns", raise_owns},
                                        {NULL, NULL}};

@@ -438,7 +438,8 @@ describe("a plan's picture", function()
     made.links[1].speed = 1
     for _, method in ipairs { "dot", "mermaid", "svg", "sh" } do
       assert.has_error(function() made[method](made) end,
-        ("bad plan to '%s': links[1].speed: no such option"):format(method))
+        ("bad argument 'plan' to '%s' (links[1].speed: no such option)")
+          :format(method))
     end
     local lab, message = made:build()
     assert.is_nil(lab)

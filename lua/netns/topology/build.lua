@@ -5,6 +5,7 @@
 
 local core = require "netns.core"
 local effects = require "netns.topology.effects"
+local found = require "netns.topology.found"
 local ip = require "netns.topology.ip"
 local model = require "netns.topology.model"
 local routes = require "netns.topology.routes"
@@ -24,22 +25,65 @@ end
 
 build.try = try
 
--- Sysctls ---------------------------------------------------------------------
+-- A new namespace -------------------------------------------------------------
 
--- What a namespace has as it is made: all of one build have the same.
-local function inherited(ns)
-  local values = {}
+-- An errno for what this machine does not let anybody write.
+local REFUSED = {
+  [core.errno.EROFS] = true, [core.errno.EACCES] = true,
+  [core.errno.EPERM] = true,
+}
+
+-- What a namespace has as it is made: all of one build have the same. A sysctl
+-- is nil where there is none, as without IPv6.
+local function look_at(place, ns)
+  local fresh = { sysctls = {}, rules = try(place, found.rules(ns)) }
   for _, entry in ipairs(sysctls.of "host") do
-    values[entry.key] = ns:sysctl(entry.key) -- nil where there is no IPv6
+    local value, message, errno = ns:sysctl(entry.key)
+    if not value and errno ~= core.errno.ENOENT then
+      try(place, value, message, errno)
+    end
+    fresh.sysctls[entry.key] = value
   end
-  return values
+  return fresh
 end
 
+-- What cannot be written, and the node can do without, is left as it is.
 local function set_base(ns, node, old)
   for _, entry in ipairs(sysctls.of(node.kind)) do
-    if old[entry.key] and old[entry.key] ~= entry.value then
-      try(node.place, ns:sysctl(entry.key, entry.value))
+    local value = old[entry.key]
+    if value and value ~= entry.value then
+      local ok, message, errno = ns:sysctl(entry.key, entry.value)
+      if not ok and REFUSED[errno] and not entry.needs(node) then
+        node.unwritten = node.unwritten or {}
+        node.unwritten[entry.key] = true
+      else
+        try(node.place, ok, message, errno)
+      end
     end
+  end
+end
+
+-- A kernel without IPv6: the addresses that nobody has asked for are left out,
+-- and those that are said cannot be had.
+local function do_without_ipv6(self)
+  for _, node in ipairs(self.nodes) do
+    for _, interface in ipairs(node.interfaces) do
+      local kept = {}
+      for _, address in ipairs(interface.addresses) do
+        if address.family == "inet" then
+          kept[#kept + 1] = address
+        elseif not address.by_default then
+          try(address.path, nil, ("%s: this kernel has no IPv6"):format(
+            address.plain), core.errno.EOPNOTSUPP)
+        end
+      end
+      interface.addresses = kept
+    end
+    local kept = {}
+    for _, route in ipairs(node.routes) do
+      if route.via.family == "inet" then kept[#kept + 1] = route end
+    end
+    node.routes = kept
   end
 end
 
@@ -61,33 +105,56 @@ local function lay(lab, cable)
   end
 end
 
-local function add_routes(ns, interface)
-  for _, route in ipairs(interface.node.routes) do
-    if routes.leave_by(route, interface) then
-      local ok, message, errno = ns:route_add {
-        to = routes.text(route), via = route.via.plain, link = interface.name,
-      }
-      if errno ~= core.errno.EEXIST then
-        try(interface.path, ok, message, errno)
-      end
-    end
-  end
+local function add_address(ns, interface, address)
+  try(address.path, ns:addr_add(interface.name,
+    ip.text(address.bytes, address.length)))
 end
 
---- Gives an interface its addresses, and has it up, with the routes that leave
--- by it. What is there already stays.
-function build.raise(ns, interface)
+local function add_route(ns, node, route)
+  try(("%s.routes.%s"):format(node.place, routes.text(route)), ns:route_add {
+    to = routes.text(route), via = route.via.plain,
+    link = route.interface.name,
+  })
+end
+
+-- Gives a new interface its addresses, and has it up.
+local function raise(ns, interface)
   for _, address in ipairs(interface.addresses) do
-    local ok, message, errno =
-      ns:addr_add(interface.name, ip.text(address.bytes, address.length))
-    if errno ~= core.errno.EEXIST then
-      try(address.path, ok, message, errno)
+    add_address(ns, interface, address)
+  end
+  try(interface.path, ns:link_set(interface.name, { up = true }))
+end
+
+--- Has an interface up again, with its addresses of the description: with its
+-- link it has lost those of IPv6. What is there stays.
+function build.raise_again(ns, interface)
+  local has = {}
+  for _, addr in ipairs(try(interface.path,
+    found.addresses(ns, interface.name))) do
+    has[addr.text] = true
+  end
+  for _, address in ipairs(interface.addresses) do
+    if not has[ip.text(address.bytes, address.length)] then
+      add_address(ns, interface, address)
     end
   end
   try(interface.path, ns:link_set(interface.name, { up = true }))
 end
 
-build.add_routes = add_routes
+--- Adds the routes of the description that leave by an interface, and that are
+-- not there: they go with their link.
+function build.route_again(ns, interface)
+  local node, has = interface.node, {}
+  for _, route in ipairs(try(interface.path, found.routes(ns))) do
+    if route.link == interface.name then has[route.text] = true end
+  end
+  for _, route in ipairs(node.routes) do
+    local text = found.route_text(routes.text(route), route.via.plain)
+    if route.interface == interface and not has[text] then
+      add_route(ns, node, route)
+    end
+  end
+end
 
 local RUNNING = { up = true, running = true, timeout = PATIENCE }
 
@@ -113,25 +180,43 @@ function build.settle(ns, node, interfaces)
   end
 end
 
-local function configure(ns, node)
+-- All is written before it is read what the kernel has made of it: one may be
+-- for several.
+local function set_sysctls(ns, node)
   for _, entry in ipairs(node.sysctl) do
-    try(("%s.sysctl.%s"):format(node.path, entry.key),
-      ns:sysctl(entry.key, entry.value))
+    try(entry.place, ns:sysctl(entry.key, entry.value))
   end
+  for _, entry in ipairs(node.sysctl) do
+    local value, _, errno = ns:sysctl(entry.key)
+    entry.made = value
+    if not value and not REFUSED[errno] then -- some can only be written
+      try(entry.place, ns:sysctl(entry.key))
+    end
+  end
+end
+
+local function configure(ns, node)
+  set_sysctls(ns, node)
   if not node.interface.lo then
     try(node.place, ns:link_set("lo", { up = true }))
   end
-  for _, interface in ipairs(node.interfaces) do build.raise(ns, interface) end
+  for _, interface in ipairs(node.interfaces) do raise(ns, interface) end
 end
 
---- The namespaces of all nodes, in lab.of[node].
+--- The namespaces of all nodes, in lab.of[node]; lab.fresh is what a new one
+-- has.
 function build.namespaces(lab, new)
-  local old
   for _, node in ipairs(lab.model.nodes) do
     local ns = try(node.place, new(node))
     lab.of[node] = ns
-    old = old or inherited(ns)
-    set_base(ns, node, old)
+    lab.fresh = lab.fresh or look_at(node.place, ns)
+  end
+  if not lab.fresh then return end -- a lab of nobody
+  if not lab.fresh.sysctls["net.ipv6.conf.all.forwarding"] then
+    do_without_ipv6(lab.model)
+  end
+  for _, node in ipairs(lab.model.nodes) do
+    set_base(lab.of[node], node, lab.fresh.sysctls)
   end
 end
 
@@ -158,14 +243,14 @@ function build.network(lab)
   end
   each_switch(lab, raise_bridge)
   for _, node in ipairs(self.nodes) do
-    for _, interface in ipairs(node.interfaces) do
-      add_routes(lab.of[node], interface)
+    for _, route in ipairs(node.routes) do
+      add_route(lab.of[node], node, route)
     end
   end
   for _, cable in ipairs(self.cables) do
     for _, interface in ipairs(cable.ends) do
       try(cable.path, effects.apply(lab.of[interface.node], interface.name,
-        cable.effects))
+        cable))
     end
   end
   for _, node in ipairs(self.nodes) do

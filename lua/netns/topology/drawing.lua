@@ -6,18 +6,29 @@ local order = require "netns.topology.order"
 
 local printable, sorted = format.printable, order.names
 
-local no_interface = { router = true, routes = true, sysctl = true }
+local no_interface =
+  { router = true, routes = true, sysctl = true, interfaces = true }
+
+-- The addresses of each interface, by its name.
+local function addresses_of(node)
+  local by_name = {}
+  for name, addresses in pairs(node) do
+    if not no_interface[name] then by_name[name] = addresses end
+  end
+  for name, addresses in pairs(node.interfaces or {}) do
+    by_name[name] = addresses
+  end
+  return by_name
+end
 
 local function interfaces(node)
-  local list, by_name = {}, {}
-  for _, name in ipairs(sorted(node)) do
-    if not no_interface[name] then
-      local interface = { name = printable(name), addresses = {} }
-      for i, address in ipairs(node[name]) do
-        interface.addresses[i] = printable(address)
-      end
-      list[#list + 1], by_name[name] = interface, interface
+  local list, by_name, addresses = {}, {}, addresses_of(node)
+  for _, name in ipairs(sorted(addresses)) do
+    local interface = { name = printable(name), addresses = {} }
+    for i, address in ipairs(addresses[name]) do
+      interface.addresses[i] = printable(address)
     end
+    list[#list + 1], by_name[name] = interface, interface
   end
   return list, by_name
 end

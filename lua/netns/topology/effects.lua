@@ -10,13 +10,19 @@ local function is_rate_alone(of)
   return of.rate ~= nil
 end
 
---- The queue, as for @{netns.qdisc_add}; nil if there is no effect.
-function effects.queue(of)
+-- The header of a frame, with a tag: a queue counts it.
+local HEADER = 18
+
+--- The queue of a cable, { effects =, mtu = }, as for @{netns.qdisc_add}; nil
+-- if there is no effect.
+function effects.queue(cable)
+  local of = cable.effects
   if next(of) == nil then return nil end
   if is_rate_alone(of) then
-    -- ten milliseconds of it at once, and fifty that wait; the kernel counts in
-    -- 32 bits
-    local burst = math.max(math.floor(of.rate / 800), 16384)
+    -- ten milliseconds of it at once, and at least a frame, else it passes
+    -- none; and fifty that wait; the kernel counts in 32 bits
+    local least = math.max(16384, (cable.mtu or 0) + HEADER)
+    local burst = math.max(math.floor(of.rate / 800), least)
     return {
       kind = "tbf", rate = of.rate, burst = math.min(burst, 2 ^ 30),
       latency = math.min(0.05, 2 ^ 30 * 8 / of.rate),
@@ -27,10 +33,10 @@ function effects.queue(of)
   return queue
 end
 
---- Has an interface treat what it sends so. `had` says whether there is such a
--- queue already.
-function effects.apply(ns, interface, of, had)
-  local queue = effects.queue(of)
+--- Has an interface treat what it sends as a cable does. `had` says whether
+-- there is such a queue already.
+function effects.apply(ns, interface, cable, had)
+  local queue = effects.queue(cable)
   if queue then return ns:qdisc_set(interface, queue) end
   if had then return ns:qdisc_delete(interface) end
   return true

@@ -19,23 +19,85 @@ function ip.parse(text)
   }
 end
 
--- What no interface of a host can have: by prefix, and its length.
-local SPECIAL = {
-  { "0.0.0.0", 8 }, { "224.0.0.0", 3 }, { "::", 128 }, { "ff00::", 8 },
-}
-local LOOPBACK = { { "127.0.0.0", 8 }, { "::1", 128 } }
+--- An address of bytes, as ip.parse gives it.
+function ip.address(bytes, length)
+  return {
+    bytes = bytes, length = length, prefixed = true,
+    family = #bytes == 4 and "inet" or "inet6", plain = core.ip_text(bytes),
+  }
+end
 
-local function is_among(bytes, prefixes)
-  for _, prefix in ipairs(prefixes) do
-    local subnet = { bytes = core.ip_bytes(prefix[1]), length = prefix[2] }
-    if ip.inside(bytes, subnet) then return true end
+local function prefixes(...)
+  local list = {}
+  for i, text in ipairs { ... } do
+    local bytes, length = core.ip_bytes(text)
+    list[i] = { bytes = bytes, length = length }
+  end
+  return list
+end
+
+-- What no interface of a host can have, and what only lo can.
+local SPECIAL = prefixes("0.0.0.0/32", "255.255.255.255/32", "224.0.0.0/4",
+  "127.255.255.255/32", "::/128", "ff00::/8")
+local LOOPBACK = prefixes("127.0.0.0/8", "::1/128")
+local LINK_LOCAL = prefixes "fe80::/10"
+
+local function is_among(bytes, list)
+  for _, prefix in ipairs(list) do
+    if ip.inside(bytes, prefix) then return true end
+  end
+  return false
+end
+
+--- Whether an address is IPv6's for one link only: each has the same subnet.
+function ip.is_link_local(address)
+  return is_among(address.bytes, LINK_LOCAL)
+end
+
+--- Whether it never leaves the node.
+function ip.is_loopback(address)
+  return is_among(address.bytes, LOOPBACK)
+end
+
+--- The address of all hosts of an IPv4 subnet; nil if it has none.
+function ip.broadcast(subnet)
+  if subnet.family ~= "inet" or subnet.length >= 31 then return nil end
+  return ip.add(subnet.bytes, 2 ^ (32 - subnet.length) - 1)
+end
+
+--- Why an interface of this name cannot have an address; nil if it can.
+function ip.problem(address, interface)
+  local bytes, length = address.bytes, address.length
+  local subnet = ip.subnet(address)
+  if is_among(bytes, SPECIAL) then
+    return "is not for a host"
+  elseif interface == "lo" then -- all of its subnet is the node's own
+    return nil
+  elseif is_among(bytes, LOOPBACK) then
+    return "is not for a host"
+  elseif length == 0 then
+    return "is in no subnet: a prefix of length 0 is all addresses"
+  elseif address.family == "inet" and length < 31 and bytes == subnet.bytes then
+    return "is the subnet itself"
+  elseif bytes == ip.broadcast(subnet) then
+    return "is the broadcast address of its subnet"
+  elseif address.family == "inet" and length < 32
+    and subnet.bytes == "\0\0\0\0" then
+    return "is in a subnet to which Linux makes no route"
   end
 end
 
---- Whether an interface of this name may have an address.
-function ip.is_usable(bytes, interface)
-  return not is_among(bytes, SPECIAL)
-    and (interface == "lo" or not is_among(bytes, LOOPBACK))
+--- Whether hosts can be in a subnet.
+function ip.is_for_hosts(subnet)
+  return subnet.length > 0 and not is_among(subnet.bytes, SPECIAL)
+    and not is_among(subnet.bytes, LOOPBACK)
+end
+
+--- How many hosts can be in a subnet.
+function ip.capacity(family, length)
+  local bits = BITS[family] - length
+  if bits < 2 then return 2 ^ bits end
+  return 2 ^ bits - (family == "inet" and 2 or 1)
 end
 
 --- How a prefix is written.

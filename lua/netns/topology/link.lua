@@ -52,30 +52,30 @@ end
 
 -- At both ends, or at none.
 local function apply(self, wanted)
-  local had = next(self.cable.effects) ~= nil
-  for i, interface in ipairs(self.cable.ends) do
-    local ok, message, errno = effects.apply(self.lab.of[interface.node],
-      interface.name, wanted, had)
+  local cable = self.cable
+  local old, new = cable.effects, { effects = wanted, mtu = cable.mtu }
+  local function set(interface, to, had)
+    return effects.apply(self.lab.of[interface.node], interface.name, to,
+      next(had) ~= nil)
+  end
+  for i, interface in ipairs(cable.ends) do
+    local ok, message, errno = set(interface, new, old)
     if not ok then
-      local first = i == 2 and self.cable.ends[1]
-      if first then
-        effects.apply(self.lab.of[first.node], first.name, self.cable.effects,
-          next(wanted) ~= nil)
-      end
+      if i == 2 then set(cable.ends[1], cable, wanted) end
       return nil, message, errno
     end
   end
-  self.cable.effects = wanted
+  cable.effects = wanted
   return true
 end
 
 -- With a link its routes go, and its IPv6 addresses: so they are added again.
 local function raise(self)
   for _, interface in ipairs(self.cable.ends) do
-    build.raise(self.lab.of[interface.node], interface)
+    build.raise_again(self.lab.of[interface.node], interface)
   end
   for _, interface in ipairs(self.cable.ends) do
-    build.add_routes(self.lab.of[interface.node], interface)
+    build.route_again(self.lab.of[interface.node], interface)
     build.settle(self.lab.of[interface.node], interface.node, { interface })
   end
   self.cable.down = nil

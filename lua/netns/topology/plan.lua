@@ -9,6 +9,7 @@ local dot = require "netns.topology.dot"
 local ip = require "netns.topology.ip"
 local mermaid = require "netns.topology.mermaid"
 local model = require "netns.topology.model"
+local nodes = require "netns.topology.nodes"
 local routes = require "netns.topology.routes"
 local sh = require "netns.topology.sh"
 local svg = require "netns.topology.svg"
@@ -65,10 +66,11 @@ check.numbers("", Plan, { dot = 1, mermaid = 1, svg = 1, sh = 1, build = 1 })
 function plan.model(description)
   local self = model.read(description)
   addresses.complete(self)
+  -- of what is not all there, routes would be wrong
   if not self.broken then routes.complete(self) end
   if self.mistakes[1] then
-    return nil, table.concat(self.mistakes, "\n"), core.errno.EINVAL,
-      self.mistakes
+    local mistakes = model.mistakes(self)
+    return nil, table.concat(mistakes, "\n"), core.errno.EINVAL, mistakes
   end
   return self
 end
@@ -86,7 +88,7 @@ local function say_routes(node)
   for _, route in ipairs(node.routes) do
     local to = routes.text(route)
     said[to] = said[to] or {}
-    table.insert(said[to], route.via.plain)
+    table.insert(said[to], routes.hop(route))
   end
   for to, via in pairs(said) do
     if #via == 1 then said[to] = via[1] end
@@ -102,7 +104,13 @@ local function say_node(node)
     said.sysctl[entry.key] = entry.value
   end
   for _, interface in ipairs(node.interfaces) do
-    said[interface.name] = texts(interface.addresses)
+    local name, list = interface.name, texts(interface.addresses)
+    if nodes.is_option(name) then
+      said.interfaces = said.interfaces or {}
+      said.interfaces[name] = list
+    else
+      said[name] = list
+    end
   end
   return said
 end

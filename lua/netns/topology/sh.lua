@@ -11,68 +11,93 @@ local HEAD = [[
 # The nodes are namespaces of these names; "ip netns delete" takes them away.
 set -e]]
 
-local function quote(text)
-  if text:find "^[%w_./:@%%+-]+$" then return text end
-  return "'" .. text:gsub("'", "'\\''") .. "'"
+-- A word as a shell takes it: whatever is in it, nothing but the word.
+local function quote(word)
+  if word:find "^[%w_./:@%%+-]+$" and not word:find "[\128-\255]" then
+    return word
+  end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
 end
 
+-- All lines are made by this: a command is an array of words.
+local function command(say, ...)
+  local words = {}
+  for i, word in ipairs { ... } do words[i] = quote(tostring(word)) end
+  say(table.concat(words, " "))
+end
+
+-- Each array of words one after the other.
+local function join(...)
+  local words = {}
+  for _, list in ipairs { ... } do
+    for _, word in ipairs(list) do words[#words + 1] = word end
+  end
+  return words
+end
+
+local unpack = table.unpack or unpack -- luacheck: ignore 113 143
+
 local function mtu_of(cable)
-  return cable.mtu and ("mtu %d "):format(cable.mtu) or ""
+  return cable.mtu and { "mtu", ("%d"):format(cable.mtu) } or {}
+end
+
+-- A value, and the file that it goes to.
+local WRITE = [[printf "%s\n" "$1" >"$2"]]
+-- The same where there is this file: a kernel may have no IPv6.
+local WRITE_IF_THERE = [[if [ -e "$2" ]; then printf "%s\n" "$1" >"$2"; fi]]
+
+local function write(say, node, script, value, path)
+  command(say, "ip", "netns", "exec", node.name, "sh", "-c", script, "sh",
+    value, path)
 end
 
 local function add_node(say, node)
-  say("ip netns add %s", node.name)
+  command(say, "ip", "netns", "add", node.name)
   for _, entry in ipairs(sysctls.of(node.kind)) do
-    say("ip netns exec %s sh -c 'echo %s >/proc/sys/%s'", node.name,
-      entry.value, (entry.key:gsub("%.", "/")))
+    write(say, node, WRITE_IF_THERE, entry.value, entry.path)
   end
   if node.kind == "switch" then
-    say("ip -n %s link add name %s type bridge", node.name, BRIDGE)
-    say("ip -n %s link set dev %s up", node.name, BRIDGE)
+    command(say, "ip", "-n", node.name, "link", "add", "name", BRIDGE, "type",
+      "bridge")
+    command(say, "ip", "-n", node.name, "link", "set", "dev", BRIDGE, "up")
   end
 end
 
 local function add_cable(say, cable)
   local a, b = cable.ends[1], cable.ends[2]
-  say("ip -n %s link add name %s %stype veth peer name %s %snetns %s",
-    a.node.name, quote(a.name), mtu_of(cable), quote(b.name), mtu_of(cable),
-    b.node.name)
+  command(say, unpack(join(
+    { "ip", "-n", a.node.name, "link", "add", "name", a.name }, mtu_of(cable),
+    { "type", "veth", "peer", "name", b.name }, mtu_of(cable),
+    { "netns", b.node.name })))
   for _, port in ipairs(cable.ends) do
     if port.node.kind == "switch" then
-      say("ip -n %s link set dev %s master %s up", port.node.name,
-        quote(port.name), BRIDGE)
+      command(say, "ip", "-n", port.node.name, "link", "set", "dev", port.name,
+        "master", BRIDGE, "up")
     end
   end
-end
-
-local function sysctl_path(key)
-  return key:find("/", 1, true) and key or key:gsub("%.", "/")
 end
 
 local function configure(say, node)
   for _, entry in ipairs(node.sysctl) do
-    say("ip netns exec %s sh -c %s", node.name,
-      quote(("echo %s >%s"):format(quote(tostring(entry.value)),
-        quote("/proc/sys/" .. sysctl_path(entry.key)))))
+    write(say, node, WRITE, sysctls.text(entry.value), entry.path)
   end
-  say("ip -n %s link set dev lo up", node.name)
+  command(say, "ip", "-n", node.name, "link", "set", "dev", "lo", "up")
   for _, interface in ipairs(node.interfaces) do
     for _, address in ipairs(interface.addresses) do
-      say("ip -n %s address add %s dev %s", node.name,
-        ip.text(address.bytes, address.length), quote(interface.name))
+      command(say, "ip", "-n", node.name, "address", "add",
+        ip.text(address.bytes, address.length), "dev", interface.name)
     end
-    say("ip -n %s link set dev %s up", node.name, quote(interface.name))
+    command(say, "ip", "-n", node.name, "link", "set", "dev", interface.name,
+      "up")
   end
 end
 
 local function add_routes(say, node)
-  for _, interface in ipairs(node.interfaces) do
-    for _, route in ipairs(node.routes) do
-      if routes.leave_by(route, interface) then
-        say("ip -n %s route add %s via %s dev %s", node.name,
-          routes.text(route), route.via.plain, quote(interface.name))
-      end
-    end
+  for _, route in ipairs(node.routes) do
+    local to = routes.text(route)
+    local family = route.via.family == "inet6" and "-6" or "-4"
+    command(say, "ip", family, "-n", node.name, "route", "add", to, "via",
+      route.via.plain, "dev", route.interface.name)
   end
 end
 
@@ -92,7 +117,7 @@ local OPTIONS = {
 }
 
 local function add_queue(say, interface)
-  local queue = effects.queue(interface.cable.effects)
+  local queue = effects.queue(interface.cable)
   if not queue then return end
   local words = {}
   for _, option in ipairs(OPTIONS[queue.kind]) do
@@ -103,16 +128,14 @@ local function add_queue(say, interface)
         and option[2]:format(value) or option[2](value)
     end
   end
-  say("tc -n %s qdisc add dev %s root %s %s", interface.node.name,
-    quote(interface.name), queue.kind, table.concat(words, " "))
+  command(say, unpack(join({ "tc", "-n", interface.node.name, "qdisc", "add",
+    "dev", interface.name, "root", queue.kind }, words)))
 end
 
 --- A script for a model.
 return function(model)
   local lines = { HEAD }
-  local function say(text, ...)
-    lines[#lines + 1] = text:format(...)
-  end
+  local function say(line) lines[#lines + 1] = line end
   for _, node in ipairs(model.nodes) do add_node(say, node) end
   for _, cable in ipairs(model.cables) do add_cable(say, cable) end
   for _, node in ipairs(model.nodes) do
