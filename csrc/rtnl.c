@@ -341,8 +341,8 @@ int nn_rtnl_fail(lua_State *L, const nn_ack *ack, const char *text, ...) {
   va_end(args);
   nn_fail(L, ack->err, "%s", buffer);
   if (ack->text[0] != '\0') {
-    lua_pushfstring(L, "%s (%s)", lua_tostring(L, -2),
-                    nn_printable(L, ack->text, strlen(ack->text)));
+    const char *words = nn_printable(L, ack->text, strlen(ack->text));
+    lua_pushfstring(L, "%s (%s)", lua_tostring(L, -3), words);
     lua_replace(L, -4);
     lua_pop(L, 1);
   }
