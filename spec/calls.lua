@@ -372,6 +372,7 @@ for _, method in ipairs { "dot", "mermaid", "svg", "sh", "build" } do
 end
 list["lab:link"] = { "lab", function(f) return f.lab.link, f.lab, "a", "r" end }
 list["lab:reach"] = { "lab", function(f) return f.lab.reach, f.lab end }
+list["lab:reaches"] = { "lab", function(f) return f.lab.reaches, f.lab end }
 list["lab:diff"] = { "lab", function(f) return f.lab.diff, f.lab end }
 list["lab:eventually"] = { "lab", function(f)
   return f.lab.eventually, f.lab, function() return true end
