@@ -262,13 +262,20 @@ local function complete(self, object)
   return link or object
 end
 
--- Makes out what an event means. When a link has another name now, the kernel
--- does not tell of all that name it. When it has gone by now, there is only its
--- index, but its name is known here.
-local function apply(self, action, what, object)
-  local link =
-    self.known.link[what == "addr" and object.index or object.link]
+-- Gives an object, or a hop of a route, the name that its link had when the
+-- event was sent: events are read in their order, so that is the one that is
+-- known here. The kernel sends the index only, and by now another link may have
+-- the name.
+local function name_link(self, object)
+  local link = self.known.link[object.index or object.link]
   if link then object.link = link.name end
+  for _, hop in ipairs(object.nexthops or {}) do name_link(self, hop) end
+end
+
+-- Makes out what an event means. When a link has another name now, the kernel
+-- does not tell of all that name it.
+local function apply(self, action, what, object)
+  if what ~= "link" then name_link(self, object) end
   if what == "route" then
     emit(self, action, what, object)
     return true
