@@ -208,7 +208,7 @@ list["netns.attach"] = { "ns", function(f)
   return netns.attach, fresh(), f.ns
 end }
 list["netns.delete"] = { "stray", function(f)
-  return netns.delete, f.stray, { kill = true, wait = 0 }
+  return netns.delete, f.stray, { kill = true, wait = 60 }
 end }
 list["netns.list"] = { "name", function() return netns.list end }
 list["netns.names"] = { "name", function() return netns.names end }

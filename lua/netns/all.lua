@@ -157,7 +157,8 @@ function all.call(fn, opts)
     if not NS then return nil, err, number end
     local function finish(ok, ...)
       NS:close()
-      if not ok then return nil, ... == nil and "nil" or ... end
+      if ok == nil then return nil, ... end -- the namespace was not entered
+      if not ok then return nil, ... == nil and "nil" or (...) end
       result.n = select("#", ...)
       for i = 1, result.n do result[i] = (select(i, ...)) end
       return true
