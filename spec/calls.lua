@@ -274,6 +274,8 @@ list["process:close"] = { "process", function(f)
   return f.process.close, f.process
 end }
 
+list["netns.printable"] = { function() return netns.printable, "a\n" end }
+
 -- Links, addresses, routes and so on
 
 both("links", none)
@@ -281,12 +283,20 @@ both("link", function() return "lo" end)
 both("link_add", function() return { name = fresh(), kind = "bridge" } end)
 both("link_set", function() return "lo", { up = true } end)
 both("link_delete", "bridge", function(f) return f.bridge end)
+both("altname_add", "bridge", function(f) return f.bridge, "another-name" end)
+both("altname_delete", "bridge", function(f)
+  assert(f.ns:altname_add(f.bridge, "another-name"))
+  return f.bridge, "another-name"
+end)
 both("addrs", none)
 both("addr_add", "bridge", function(f) return f.bridge, "10.9.0.9/24" end)
 both("addr_delete", "addr", function(f) return f.bridge, f.addr end)
 both("addr_flush", "addr", function(f) return f.bridge end)
 both("routes", none)
 both("route_add", "addr", function()
+  return { to = "10.8.1.0/24", via = "10.9.0.2" }
+end)
+both("route_append", "addr", function()
   return { to = "10.8.1.0/24", via = "10.9.0.2" }
 end)
 both("route_delete", "route", function(f) return f.route end)

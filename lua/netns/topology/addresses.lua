@@ -217,14 +217,27 @@ local function twice(self, a, b)
     text:format(b.plain, a.path))
 end
 
--- No two interfaces on a segment have the same address.
+-- No two interfaces on a segment have the same address, and no node has one
+-- elsewhere that another has there: it would not reach it.
 local function check_unique(self, segment)
   local owner = {}
   for _, interface in ipairs(segment.interfaces) do
     for _, address in ipairs(interface.addresses) do
       local other = owner[address.bytes]
-      if other then twice(self, other, address) end
-      owner[address.bytes] = address
+      if other then twice(self, other.address, address) end
+      owner[address.bytes] = { address = address, node = interface.node }
+    end
+  end
+  for _, interface in ipairs(segment.interfaces) do
+    for _, elsewhere in ipairs(interface.node.interfaces) do
+      local apart = elsewhere.name ~= "lo" and elsewhere.segment ~= segment
+      for _, address in ipairs(apart and elsewhere.addresses or {}) do
+        local other = owner[address.bytes]
+        if other and other.node ~= interface.node
+          and not ip.is_link_local(address) then
+          twice(self, other.address, address)
+        end
+      end
     end
   end
 end

@@ -209,7 +209,7 @@ local function work_out(self, node_list)
         local is_own = destination.single and own[node][destination.to.bytes]
         if away > 0 and not is_own then
           local via, interface = next_hop(node, away, family, hops, view)
-          if via then
+          if via and not own[node][via.bytes] then
             table.insert(of[node],
               { to = destination.to, via = via, interface = interface })
           end
