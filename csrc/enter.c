@@ -441,6 +441,12 @@ static int enter_sysctl(lua_State *L) {
   struct sysctl_job job = {.path = path};
   if (!lua_isnoneornil(L, 3) && !lua_isstring(L, 3))
     nn_raise_type(L, "sysctl", "value", "string or number", 3);
+  int integer = 0;
+  const lua_Integer number = lua_tointegerx(L, 3, &integer);
+  if (lua_type(L, 3) == LUA_TNUMBER && integer) { /* 2^4 is "16" */
+    lua_pushinteger(L, number);
+    lua_replace(L, 3);
+  }
   if (!lua_isnoneornil(L, 3))
     job.value = sysctl_value(L, 3, digits, &job.len);
   nn_ns *ns = nn_ns_arg(L, 1, "sysctl");
