@@ -241,6 +241,11 @@ static inline void compat_setfuncs(lua_State *L, const luaL_Reg *functions) {
   }
 }
 
+static inline int compat_absindex(lua_State *L, int arg) {
+  return arg > 0 || arg <= LUA_REGISTRYINDEX ? arg : lua_gettop(L) + arg + 1;
+}
+
+#define lua_absindex compat_absindex
 #define lua_rawlen lua_objlen
 #define luaL_setmetatable compat_setmetatable
 #define luaL_testudata compat_testudata
