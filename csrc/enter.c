@@ -317,9 +317,14 @@ static bool sysctl_path(const char *key, size_t len, char *path, size_t size) {
     return false;
   memcpy(path, root, at);
   memcpy(path + at, key, len + 1);
-  if (key[strcspn(key, "./")] == '.')
-    for (char *c = path + at; *c != '\0'; c++)
-      *c = *c == '.' ? '/' : *c == '/' ? '.' : *c;
+  if (key[strcspn(key, "./")] == '.') {
+    for (char *c = path + at; *c != '\0'; c++) {
+      if (*c == '.')
+        *c = '/';
+      else if (*c == '/')
+        *c = '.';
+    }
+  }
   if (strncmp(path + at, "net/", 4) != 0)
     return false;
   for (const char *part = path + at; part != NULL;) {
