@@ -434,7 +434,7 @@ static void push_reason(lua_State *L, const nn_news *news) {
 static int icmp_receive(lua_State *L) {
   const nn_icmp *icmp = check_icmp(L);
   nn_news news;
-  int seq, err = EAGAIN;
+  int seq = 0, err = EAGAIN;
   for (int i = 0; err == EAGAIN && i < FAMILIES; i++)
     if (icmp->fds[i] >= 0)
       err = next(icmp, i, &news, &seq);
