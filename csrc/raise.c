@@ -206,8 +206,10 @@ static void push_key(lua_State *L, int key) {
   case LUA_TSTRING: {
     const char *bytes = lua_tolstring(L, key, &len);
     size_t shown = least(len, WORD_MAX);
+    memcpy(text, bytes, shown);
     for (size_t i = 0; i < shown; i++)
-      text[i] = (unsigned char)bytes[i] < ' ' ? '?' : bytes[i];
+      if ((unsigned char)text[i] < ' ')
+        text[i] = '?';
     strcpy(text + shown, len > shown ? "..." : "");
     lua_pushfstring(L, "'%s'", text);
     break;
