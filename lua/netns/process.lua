@@ -411,7 +411,7 @@ end
 Process.__close = Process.close
 
 check.methods(Process, "process", {
-  fd = 0, wait = 1, kill = 1, log = 0, wait_log = 2, close = 0,
+  fd = 0, wait = 1, kill = 2, log = 0, wait_log = 2, close = 0,
 })
 
 function Process:__tostring()

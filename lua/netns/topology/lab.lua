@@ -24,34 +24,37 @@ Lab.__name = "netns.lab"
 --   of      the handle of each node of the model, switches too
 --   keeper  of its programs, once there is one
 --   named   the inodes of the namespaces, by their names
+--   tried   whether these were to be taken away once
 local INSIDE = {} -- a key that nobody else has
 
 -- Programs --------------------------------------------------------------------
 
--- Whether a name is none of the lab any more, or was taken away; or nil,
--- message, errno.
-local function unname(name, inode)
+-- Takes a name away that is still one of the lab: true; or nil, message, errno.
+-- A file that is no namespace may be what is left of it when that was `tried`
+-- before; else it is another's.
+local function unname(name, inode, tried)
   local found, message, errno = core.inode(name)
-  if found == inode then
+  local leftover = errno == core.errno.EINVAL
+  if found == inode or leftover and tried then
     found, message, errno = names.delete(name)
+    leftover = false
   end
-  local gone = errno == core.errno.ENOENT or errno == core.errno.EINVAL
-  if found or gone then return true end
+  if found or leftover or errno == core.errno.ENOENT then return true end
   return nil, message, errno
 end
 
--- Takes the names away that are still those of the lab: true; or nil, message,
--- errno.
+-- The same for all names of the lab.
 local function unname_all(inside)
   local ok, message, errno = true, nil, nil
   for name, inode in pairs(inside.named) do
-    local fine, why, number = unname(name, inode)
+    local fine, why, number = unname(name, inode, inside.tried)
     if fine then
       inside.named[name] = nil
     else
       ok, message, errno = nil, why, number
     end
   end
+  inside.tried = true
   return ok, message, errno
 end
 
