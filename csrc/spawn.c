@@ -157,7 +157,7 @@ void nn_stack_unmap(const nn_stack *stack) {
 }
 
 int nn_start(int (*child)(void *), void *job, int flags, int *pidfd) {
-  nn_stack stack;
+  nn_stack stack = {.base = NULL};
   sigset_t all, old;
   int err = nn_stack_map(&stack);
   if (err != 0) {

@@ -57,7 +57,7 @@ static void get_flags(lua_State *L, struct ifreq *ifr) {
   const nn_codec codec = {.L = L, .what = "link_add"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (nn_flag_get(&codec, 4, names[i].name) != names[i].unset)
-      ifr->ifr_flags |= (short)names[i].bit;
+      ifr->ifr_flags = (short)(ifr->ifr_flags | names[i].bit);
 }
 
 /* core.tun_add(NS, name, kind, opts): makes a persistent link of kind "tun" or
