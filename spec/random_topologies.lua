@@ -72,7 +72,7 @@ local function options(self, from, t, has_subnet)
     if self.chance(15) then t.ipv6 = self.one_of(from.subnets6) end
   end
   if self.chance(15) then
-    t.rate = self.one_of { "10mbit", 500, "1gbit", 8, "200kbit" }
+    t.rate = self.one_of { "10mbit", 500, "1gbit", "200kbit" }
   end
   return t
 end

@@ -218,8 +218,8 @@ describe("a lab on a machine that does not let all be written #novalgrind",
       local output = try [[{ ipv6 = false, routers = { "r" },
         links = { "a -- r", "r -- b" } }]]
       if forward == "0\n" then
-        assert.matches("^30\tnodes%.r: sysctl r \"net%.ipv4%.ip_forward\": "
-          .. "Read%-only file system$", output)
+        assert.matches("^30\tnodes%.r: sysctl r .*: Read%-only file system$",
+          output)
       end
     end)
 

@@ -218,7 +218,8 @@ local function twice(self, a, b)
 end
 
 -- No two interfaces on a segment have the same address, and no node has one
--- elsewhere that another has there: it would not reach it.
+-- elsewhere that another has there: it would not reach it. Of those that are in
+-- a subnet, check_node finds that the subnets overlap.
 local function check_unique(self, segment)
   local owner = {}
   for _, interface in ipairs(segment.interfaces) do
@@ -234,6 +235,7 @@ local function check_unique(self, segment)
       for _, address in ipairs(apart and elsewhere.addresses or {}) do
         local other = owner[address.bytes]
         if other and other.node ~= interface.node
+          and address.length == ip.bits(address.family)
           and not ip.is_link_local(address) then
           twice(self, other.address, address)
         end

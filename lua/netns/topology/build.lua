@@ -203,11 +203,11 @@ local function configure(ns, node)
   for _, interface in ipairs(node.interfaces) do raise(ns, interface) end
 end
 
---- The namespaces of all nodes, in lab.of[node]; lab.fresh is what a new one
--- has.
-function build.namespaces(lab, new)
+--- The namespaces of all nodes, in lab.of[node]: what `new()` gives, and then
+-- `make(ns, node)` of it; lab.fresh is what a new one has.
+function build.namespaces(lab, new, make)
   for _, node in ipairs(lab.model.nodes) do
-    local ns = try(node.place, new(node))
+    local ns = try(node.place, new())
     lab.of[node] = ns
     lab.fresh = lab.fresh or look_at(node.place, ns)
   end
@@ -216,6 +216,7 @@ function build.namespaces(lab, new)
     do_without_ipv6(lab.model)
   end
   for _, node in ipairs(lab.model.nodes) do
+    lab.of[node] = make(lab.of[node], node)
     set_base(lab.of[node], node, lab.fresh.sysctls)
   end
 end

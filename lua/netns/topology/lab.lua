@@ -128,9 +128,7 @@ end
 
 local function build_all(inside)
   local keep = keep_of(inside)
-  build.namespaces(inside, function(model)
-    local ns, message, errno = core.new()
-    if not ns then return nil, message, errno end
+  build.namespaces(inside, core.new, function(ns, model)
     return node.make(ns, model, keep)
   end)
   if inside.model.named then name_all(inside) end
