@@ -143,6 +143,7 @@ int nn_stack_map(nn_stack *stack) {
   const size_t guard = (size_t)sysconf(_SC_PAGESIZE), size = STACK + guard;
   char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  *stack = (nn_stack){NULL, NULL, 0};
   if (base == MAP_FAILED)
     return errno;
   *stack = (nn_stack){base, base + size, size};
@@ -157,7 +158,7 @@ void nn_stack_unmap(const nn_stack *stack) {
 }
 
 int nn_start(int (*child)(void *), void *job, int flags, int *pidfd) {
-  nn_stack stack = {.base = NULL};
+  nn_stack stack;
   sigset_t all, old;
   int err = nn_stack_map(&stack);
   if (err != 0) {
