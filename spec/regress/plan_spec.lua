@@ -350,13 +350,16 @@ describe("the script of a plan", function()
     t.write(path, made:sh())
     local output, code = t.sh("sh %s", path)
     os.remove(path)
+    local opened = {} -- all are looked at before the first takes its links away
     for name in pairs(names) do
-      local ns = netns.open(name)
-      if ns then
-        theirs[name] = code == 0 and features(ns) or nil
-        ns:close()
-        assert(netns.delete(name))
-      end
+      opened[name] = netns.open(name)
+    end
+    for name, ns in pairs(opened) do
+      theirs[name] = code == 0 and features(ns) or nil
+    end
+    for name, ns in pairs(opened) do
+      ns:close()
+      assert(netns.delete(name))
     end
     return theirs, code ~= 0 and output or nil
   end
