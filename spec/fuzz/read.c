@@ -11,6 +11,7 @@
 #include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "fields.h"
 #include "kernel.h"
