@@ -22,6 +22,7 @@
 /* The unit in which the kernel tells bursts, which it also tells in
    /proc/net/psched; it has been this since 2.6.31. */
 #define TICK 64e-9
+#define TICKS_IN_US 15.625
 
 static double given(double value, double otherwise) {
   return isnan(value) ? otherwise : value;
@@ -66,16 +67,19 @@ static double nonzero(double value) {
   return value == 0 ? (double)NAN : value;
 }
 
-/* The time that so many bytes take, in ticks; rounded down twice, as `tc` does
-   it, so that it prints of ours what it prints of its own. */
+/* The time that so many bytes take, in ticks, rounded up, as `tc` does it since
+   iproute2 6.15: less would be another burst, and none at a high rate. A
+   millionth of a tick is an error of the arithmetic: a burst that is listed, in
+   bytes rounded down, makes the same ticks again. */
 static uint32_t to_ticks(double bytes, double bits) {
-  uint64_t us = (uint64_t)(bytes / (double)to_rate(bits) * 1e6);
-  uint64_t ticks = us * 1000 / 64;
-  return ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks;
+  double ticks = bytes / (double)to_rate(bits) * 1e6 * TICKS_IN_US;
+  if (!(ticks < UINT32_MAX)) return UINT32_MAX;
+  uint32_t whole = (uint32_t)ticks;
+  return ticks - whole > 1e-6 ? whole + 1 : whole;
 }
 
 static double from_ticks(uint32_t ticks, double bits) {
-  return rounded(ticks * TICK * bits / 8);
+  return (double)(uint64_t)(ticks * TICK * bits / 8 + 1e-6);
 }
 
 static double whole_microseconds(double seconds) {

@@ -287,6 +287,16 @@ local function state()
   }
 end
 
+-- Whether the test that runs has failed: what it left is then no failure of its
+-- own.
+local failed
+for _, event in ipairs { "failure", "error" } do
+  require "busted".subscribe({ event, "it" }, function()
+    failed = true
+    return nil, true -- other listeners, too
+  end)
+end
+
 --- Guards every test of a `describe` block. The arguments are busted's.
 function support.guard(before_each, after_each)
   local before
@@ -294,6 +304,7 @@ function support.guard(before_each, after_each)
     core.add(prefix .. "warm-up") -- the directory is made and shared only once
     core.remove(prefix .. "warm-up")
     before = state()
+    failed = false
   end)
   after_each(function()
     close_kept()
@@ -305,6 +316,7 @@ function support.guard(before_each, after_each)
         core.remove(name)
       end
     end
+    if failed then return end
     for what, value in pairs(before) do
       if value ~= after[what] then
         error(("%s left behind or lost:\n%s\nbefore:\n%s")

@@ -146,4 +146,28 @@ describe("a kind of queue", function()
       assert.matches("rate", message)
     end
   end)
+
+  it("has the burst that was given, and keeps it when it is given back",
+    function()
+      local ns = link()
+      assert(ns:qdisc_add("e0", { kind = "htb", handle = "1:" }))
+      for _, rate in ipairs { 1e6, 7e6, 1e9, 10e9, 50e9 } do
+        for _, burst in ipairs { 1000, 1600, 5003, 100000 } do
+          local tick = rate / 8 * 64e-9 -- in bytes
+          assert(ns:class_add("e0", { kind = "htb", parent = "1:",
+            classid = "1:1", rate = rate, burst = burst, cburst = burst }))
+          local row = ns:classes()[1]
+          for _, key in ipairs { "burst", "cburst" } do
+            assert.is_true(row[key] >= burst and row[key] < burst + tick + 1,
+              ("%s %s of %s at %s"):format(key, row[key], burst, rate))
+          end
+          assert(ns:class_delete(row))
+          assert(ns:class_add(row))
+          local again = ns:classes()[1]
+          assert.equal(row.burst, again.burst)
+          assert.equal(row.cburst, again.cburst)
+          assert(ns:class_delete(again))
+        end
+      end
+    end)
 end)
