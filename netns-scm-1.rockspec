@@ -84,6 +84,7 @@ build = {
     ["netns.ids"] = "lua/netns/ids.lua",
     ["netns.inside"] = "lua/netns/inside.lua",
     ["netns.links"] = "lua/netns/links.lua",
+    ["netns.load"] = "lua/netns/load.lua",
     ["netns.log"] = "lua/netns/log.lua",
     ["netns.monitor"] = "lua/netns/monitor.lua",
     ["netns.names"] = "lua/netns/names.lua",

@@ -5,6 +5,10 @@
 
 #include "netns.h"
 
+/* What lua/netns/load.lua looks for in a file that could not be loaded. */
+__attribute__((used)) static const char built_for[] =
+    "netns.core was built for " LUA_VERSION;
+
 /* The names of the errnos that callers compare with. */
 static void push_errnos(lua_State *L) {
   static const struct {

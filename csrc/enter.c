@@ -113,6 +113,19 @@ static int lost(lua_State *L, int err) {
                   strerror(err));
 }
 
+/* Has the error on top say what to do, if a function that `call` runs yields. */
+static void explain_yield(lua_State *L) {
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  if (strstr(text, "attempt to yield across") == NULL)
+    return;
+  lua_pushfstring(L,
+                  "%s (a function that 'call' runs cannot yield, because the "
+                  "thread is in another namespace meanwhile: make the socket "
+                  "inside, and wait for it outside)",
+                  text);
+  lua_replace(L, -2);
+}
+
 int nn_inside(lua_State *L, int fd, int (*job)(void *), void *arg) {
   int home;
   int err = enter(L, fd, &home);
@@ -188,8 +201,10 @@ static int enter_call(lua_State *L) {
   int away = leave(home);
   if (away != 0)
     return lost(L, away);
-  if (status != LUA_OK)
+  if (status != LUA_OK) {
+    explain_yield(L);
     return lua_error(L);
+  }
   return lua_gettop(L) - 1;
 }
 

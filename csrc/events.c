@@ -44,9 +44,8 @@ static const subject subjects[] = {{{RTNLGRP_LINK, RTNLGRP_LINK},
 
 #define SUBJECTS (sizeof subjects / sizeof *subjects)
 
-/* What a message is about; SUBJECTS for something else, as are those of the
-   family AF_BRIDGE: an RTM_DELLINK of that tells that a port left its bridge,
-   not that a link is gone. */
+/* What a message is about; SUBJECTS for something else. Those of the family
+   AF_BRIDGE are about a link, too, see push_event. */
 static size_t subject_of(const struct nlmsghdr *msg) {
   size_t i = 0;
   while (i < SUBJECTS && msg->nlmsg_type != subjects[i].add &&
@@ -56,9 +55,9 @@ static size_t subject_of(const struct nlmsghdr *msg) {
     return SUBJECTS;
   const struct rtgenmsg *head = nlmsg_data(msg);
   bool is_link = subjects[i].add == RTM_NEWLINK;
-  bool known =
-      is_link ? head->rtgen_family == AF_UNSPEC
-              : head->rtgen_family == AF_INET || head->rtgen_family == AF_INET6;
+  const int family = head->rtgen_family;
+  bool known = is_link ? family == AF_UNSPEC || family == AF_BRIDGE
+                       : family == AF_INET || family == AF_INET6;
   return known ? i : SUBJECTS;
 }
 
@@ -102,26 +101,59 @@ static int net_wait(lua_State *L) {
   return 1;
 }
 
-/* What an event does to its object: a route that takes another's place is told
-   by a flag. */
+/* Whether a message is of a port of a bridge: its settings, of which the kernel
+   sends no other message while the link is down, or an RTM_DELLINK when it
+   leaves the bridge. It has a part of what belongs to the link. */
+static bool is_port(const struct nlmsghdr *msg) {
+  const struct ifinfomsg *head = nlmsg_data(msg);
+  return (msg->nlmsg_type == RTM_NEWLINK || msg->nlmsg_type == RTM_DELLINK) &&
+         head->ifi_family == AF_BRIDGE;
+}
+
+/* What an event does to its object: a flag tells of a route that takes another's
+   place. */
 static const char *action_of(const struct nlmsghdr *msg, const subject *about) {
+  if (is_port(msg))
+    return "look";
   if (msg->nlmsg_type == about->remove)
     return "delete";
   return msg->nlmsg_flags & NLM_F_REPLACE ? "change" : "add";
 }
 
+/* Addresses and routes have the indexes of their links: the names are those of
+   the time of the message, which only a monitor knows. */
+static nn_codec codec_of(lua_State *L, nn_rtnl *rtnl, const char *what,
+                         const subject *about) {
+  return (nn_codec){.L = L,
+                    .rtnl = rtnl,
+                    .what = what,
+                    .foreign = about->add != RTM_NEWLINK};
+}
+
+/* Pushes the table of an event's object; of a link to look at only the index. */
+static bool push_event(const nn_codec *codec, const subject *about,
+                       const struct nlmsghdr *msg) {
+  const struct ifinfomsg *head = nlmsg_data(msg);
+  if (!is_port(msg))
+    return about->push(codec, msg);
+  lua_createtable(codec->L, 0, 1);
+  lua_pushinteger(codec->L, head->ifi_index);
+  lua_setfield(codec->L, -2, "index");
+  return true;
+}
+
 /* core.net_events(rtnl, what): the events of one datagram, as an array of
-   action, name and table of the object, by turns; false if there is none; and
-   whether events were lost. */
+   action ("add", "change", "delete", "look"), name and table of the object, by
+   turns; false if there is none; and whether events were lost. */
 static int net_events(lua_State *L) {
   nn_rtnl *rtnl = nn_rtnl_check(L, 1);
-  const nn_codec codec = {.L = L, .rtnl = rtnl, .what = luaL_checkstring(L, 2)};
+  const char *what = luaL_checkstring(L, 2);
   const struct nlmsghdr *msg;
   lua_Integer n = 0;
   int len = nn_rtnl_poll(rtnl);
   bool lost = len == -ENOBUFS || len == -EMSGSIZE;
   if (len < 0 && !lost)
-    return nn_fail(L, -len, "%s", codec.what);
+    return nn_fail(L, -len, "%s", what);
   if (len == 0) {
     lua_pushboolean(L, false);
     return 1;
@@ -129,7 +161,10 @@ static int net_events(lua_State *L) {
   lua_newtable(L);
   while ((msg = nn_rtnl_event(rtnl)) != NULL) {
     size_t i = subject_of(msg);
-    if (i == SUBJECTS || !subjects[i].push(&codec, msg))
+    if (i == SUBJECTS)
+      continue;
+    const nn_codec codec = codec_of(L, rtnl, what, &subjects[i]);
+    if (!push_event(&codec, &subjects[i], msg))
       continue;
     lua_rawseti(L, -2, n + 3);
     lua_pushstring(L, action_of(msg, &subjects[i]));
@@ -142,19 +177,22 @@ static int net_events(lua_State *L) {
   return 2;
 }
 
-/* core.net_look(rtnl, index): the link that has it; nil for none. */
+/* core.net_look(rtnl, index): the link that has it; false for none. */
 static int net_look(lua_State *L) {
   const nn_codec codec = {.L = L, .rtnl = nn_rtnl_check(L, 1), .what = "link"};
   const struct ifinfomsg head = {
       .ifi_family = AF_UNSPEC, .ifi_index = (int)nn_checkint(L, 2, 1, INT_MAX)};
   const struct nlmsghdr *msg = NULL;
-  nn_ack ack;
+  nn_ack ack = {0};
   struct nl_msg *request = nn_msg_push(L, RTM_GETLINK, 0);
   nlmsg_append(request, (void *)&head, sizeof head, NLMSG_ALIGNTO);
-  if (nn_rtnl_send(codec.rtnl, nlmsg_hdr(request)) == 0)
+  ack.err = nn_rtnl_send(codec.rtnl, nlmsg_hdr(request));
+  if (ack.err == 0)
     msg = nn_rtnl_next(codec.rtnl, &ack);
+  if (ack.err != 0 && ack.err != ENODEV)
+    return nn_rtnl_fail(L, &ack, "link %d", head.ifi_index);
   if (msg == NULL)
-    lua_pushnil(L);
+    lua_pushboolean(L, false);
   else
     nn_push_link(&codec, msg);
   return 1;
@@ -163,9 +201,9 @@ static int net_look(lua_State *L) {
 /* core.net_scan(rtnl, what, "link"|"addr"|"route"): an array of all there
    are. */
 static int net_scan(lua_State *L) {
-  const nn_codec codec = {
-      .L = L, .rtnl = nn_rtnl_check(L, 1), .what = luaL_checkstring(L, 2)};
   const subject *about = &subjects[luaL_checkoption(L, 3, NULL, names)];
+  const nn_codec codec =
+      codec_of(L, nn_rtnl_check(L, 1), luaL_checkstring(L, 2), about);
   nn_ack ack;
   struct nl_msg *request = nn_msg_push(L, about->get, NLM_F_DUMP);
   nlmsg_reserve(request, about->head, NLMSG_ALIGNTO); /* all zero */

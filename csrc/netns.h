@@ -178,7 +178,8 @@ typedef struct nn_rtnl {
   unsigned datagrams; /* of the answer, so far */
   bool single, done;
   bool interrupted; /* the dump is not of one moment */
-  pid_t user;       /* of one that is kept: who may use it, see rtnl.c */
+  pid_t user;       /* of one that is kept: the process that uses it, and */
+  struct nn_shared *shared; /* what that has in common with others; rtnl.c */
 } nn_rtnl;
 
 /* The kernel's verdict: its errno, and its words ("" when it had none). */

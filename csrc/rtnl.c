@@ -5,12 +5,15 @@
    EADDRINUSE), does not read extended acks, copies every message, and makes
    twice the system calls for a socket. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,12 +45,102 @@ nn_rtnl *nn_rtnl_check(lua_State *L, int arg) {
   return luaL_checkudata(L, arg, TYPE);
 }
 
+/* --- one socket for several processes ------------------------------------ */
+
+/* A forked child has the sockets that its parent keeps, and may have no
+   privilege left to open its own, while the parent goes on with them: so both
+   use them, by turns of a request and its answer. This is in memory that the
+   processes share. */
+typedef struct nn_shared {
+  atomic_int holder;     /* the process whose turn it is; 0: none */
+  atomic_uint seq;       /* of the last request of any */
+  atomic_uint datagrams; /* received by any: answers go on */
+} nn_shared;
+
+/* How often a turn is asked for at once, before that is done once a ms. */
+#define TURN_SPINS 100
+
+/* Makes it for a socket that is to be kept; 0 or an errno. */
+static int share(nn_rtnl *rtnl) {
+  void *memory = mmap(NULL, sizeof(nn_shared), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    return errno;
+  rtnl->shared = memory; /* all zero */
+  rtnl->user = getpid();
+  return 0;
+}
+
+static void drain(nn_rtnl *rtnl);
+
+/* Has the turn pass from `holder`, 0 for none, to this process. */
+static bool pass_turn(nn_rtnl *rtnl, int *holder) {
+  return atomic_compare_exchange_strong(&rtnl->shared->holder, holder,
+                                        rtnl->user);
+}
+
+/* Whether a holder has died, or has received nothing for so long that it will
+   not. */
+static bool is_lost(nn_rtnl *rtnl, int holder, unsigned *datagrams,
+                    int64_t *deadline) {
+  const unsigned now = atomic_load(&rtnl->shared->datagrams);
+  if (*deadline == 0 || now != *datagrams)
+    *deadline = nn_deadline(PATIENCE);
+  *datagrams = now;
+  return (kill(holder, 0) != 0 && errno == ESRCH) ||
+         nn_remaining(*deadline) == 0;
+}
+
+/* Waits for the turn. From a holder that is lost it is taken away, and what was
+   for that is discarded. */
+static void take_turn(nn_rtnl *rtnl) {
+  unsigned datagrams = 0;
+  int64_t deadline = 0;
+  for (int tries = 0;; tries++) {
+    int holder = 0;
+    if (pass_turn(rtnl, &holder) || holder == rtnl->user)
+      return;
+    if (tries < TURN_SPINS) {
+      sched_yield();
+    } else if (!is_lost(rtnl, holder, &datagrams, &deadline)) {
+      poll(NULL, 0, 1);
+    } else if (pass_turn(rtnl, &holder)) {
+      drain(rtnl);
+      return;
+    }
+  }
+}
+
+/* Begins a request, which gets the number that is returned. */
+static uint32_t begin(nn_rtnl *rtnl) {
+  if (rtnl->shared == NULL)
+    return ++rtnl->seq;
+  take_turn(rtnl);
+  return rtnl->seq = atomic_fetch_add(&rtnl->shared->seq, 1) + 1;
+}
+
+/* The answer is complete, or there is none: the turn is over. */
+static void finish(nn_rtnl *rtnl) {
+  int self = rtnl->user;
+  rtnl->done = true;
+  if (rtnl->shared != NULL)
+    atomic_compare_exchange_strong(&rtnl->shared->holder, &self, 0);
+}
+
+/* --- opening, receiving -------------------------------------------------- */
+
 void nn_rtnl_close(nn_rtnl *rtnl) {
   nn_close(&rtnl->fd);
   free(rtnl->buffer);
   rtnl->buffer = NULL;
   rtnl->left = 0;
   rtnl->done = true;
+  if (rtnl->shared == NULL)
+    return;
+  if (rtnl->user == getpid()) /* else the turn is that of the parent */
+    finish(rtnl);
+  munmap(rtnl->shared, sizeof *rtnl->shared);
+  rtnl->shared = NULL;
 }
 
 int nn_rtnl_open(void *arg) {
@@ -119,29 +212,13 @@ static int open_in(lua_State *L, const nn_ns *ns, nn_rtnl *rtnl) {
                         : nn_inside(L, ns->fd, nn_rtnl_open, rtnl);
 }
 
-/* The process that uses a socket has a lock on it, which ends with the process,
-   or when it executes another program. */
-static int claim(nn_rtnl *rtnl) {
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  if (fcntl(rtnl->fd, F_SETLK, &lock) != 0)
-    return errno;
-  rtnl->user = getpid();
-  return 0;
-}
-
-/* Takes over a socket of the parent's, which does not use it any more: that of
-   a daemon has ended, that of a worker has executed itself anew. The child may
-   have no privilege left to open another. */
-static bool inherit(nn_rtnl *rtnl) {
+/* Discards all that there is to receive. */
+static void drain(nn_rtnl *rtnl) {
   int len;
-  if (claim(rtnl) != 0)
-    return false;
-  do /* what was for the parent */
+  do
     len = receive(rtnl);
   while (len > 0 || len == -ENOBUFS || len == -EMSGSIZE);
   rtnl->left = 0;
-  rtnl->done = true;
-  return true;
 }
 
 /* Makes a closed socket that the handle at `arg` keeps, in a table that is its
@@ -160,23 +237,31 @@ static nn_rtnl *push_kept(lua_State *L, int arg, const nn_ns *ns,
   return rtnl;
 }
 
-/* Opens a socket of our own, which takes the place of the one that is kept. If
-   that is not possible a parent's stays: he may yet give it up. */
+/* Opens a socket of this process, which takes the place of the one that is
+   kept; 0, or an errno with that as it was. */
 static int replace(lua_State *L, nn_ns *ns, nn_rtnl *kept) {
   nn_rtnl *own = nn_rtnl_push(L);
   own->protocol = kept->protocol;
   int err = open_in(L, ns, own);
   if (err == 0)
-    err = claim(own);
+    err = share(own);
   if (err == 0) {
     nn_rtnl_close(kept);
     *kept = *own;
     own->fd = -1;
     own->buffer = NULL;
+    own->shared = NULL;
   }
   nn_rtnl_close(own);
   lua_pop(L, 1);
   return err;
+}
+
+/* Has this process use a socket of the process that it was forked from. */
+static void join(nn_rtnl *rtnl) {
+  rtnl->user = getpid();
+  rtnl->left = 0; /* what that was about to read is not for us */
+  rtnl->done = true;
 }
 
 nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns, int protocol) {
@@ -184,10 +269,17 @@ nn_rtnl *nn_rtnl_of(lua_State *L, int arg, nn_ns *ns, int protocol) {
   if (*kept == NULL)
     *kept = push_kept(L, arg, ns, protocol);
   nn_rtnl *rtnl = *kept;
-  if (rtnl->fd >= 0 && (rtnl->user == getpid() || inherit(rtnl)))
+  if (rtnl->fd >= 0 && rtnl->user == getpid())
     return rtnl;
-  errno = replace(L, ns, rtnl);
-  return errno == 0 ? rtnl : NULL;
+  int err = replace(L, ns, rtnl);
+  if (err == 0)
+    return rtnl;
+  if (rtnl->fd >= 0) {
+    join(rtnl);
+    return rtnl;
+  }
+  errno = err;
+  return NULL;
 }
 
 /* Takes the errno and the words out of an NLMSG_ERROR, which repeats the
@@ -245,9 +337,12 @@ int nn_rtnl_send(nn_rtnl *rtnl, struct nlmsghdr *msg) {
   rtnl->datagrams = 0;
   rtnl->interrupted = false;
   msg->nlmsg_flags |= NLM_F_REQUEST;
-  msg->nlmsg_seq = ++rtnl->seq;
+  msg->nlmsg_seq = begin(rtnl);
   rtnl->done = send(rtnl->fd, msg, msg->nlmsg_len, 0) < 0;
-  return rtnl->done ? errno : 0;
+  int err = rtnl->done ? errno : 0;
+  if (err != 0)
+    finish(rtnl);
+  return err;
 }
 
 const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
@@ -259,9 +354,11 @@ const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
       int len = receive_answer(rtnl);
       if (len < 0) {
         ack->err = -len;
-        rtnl->done = true;
+        finish(rtnl);
       }
       rtnl->datagrams++;
+      if (rtnl->shared != NULL)
+        atomic_fetch_add(&rtnl->shared->datagrams, 1);
       continue;
     }
     rtnl->cursor = nlmsg_next(msg, &rtnl->left);
@@ -270,10 +367,11 @@ const struct nlmsghdr *nn_rtnl_next(nn_rtnl *rtnl, nn_ack *ack) {
     rtnl->interrupted |= (msg->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
     if (msg->nlmsg_type == NLMSG_ERROR || msg->nlmsg_type == NLMSG_DONE) {
       read_ack(msg, ack);
-      rtnl->done = true;
+      finish(rtnl);
       continue;
     }
-    rtnl->done = rtnl->single;
+    if (rtnl->single)
+      finish(rtnl);
     return msg;
   }
   return NULL;

@@ -49,6 +49,19 @@ static const char *step_text(int step) {
   }
 }
 
+/* What to do for a step that fails with this errno for one reason; "" if there
+   are several. */
+static const char *step_advice(int step, int err) {
+  if (err == EINVAL && step == NN_STEP_PROPAGATION)
+    return " (the root directory is not a mount point, as in a chroot: before "
+           "the chroot, bind the directory to itself with mount --bind; or "
+           "give mounts = false)";
+  if (err == EINVAL && step == NN_STEP_CLONE)
+    return " (qemu-user does not emulate clone(2) with CLONE_PIDFD: run this "
+           "program on a machine of its architecture, or in an emulated one)";
+  return "";
+}
+
 /* Memory that lives as long as its place on the Lua stack. */
 static void *alloc(lua_State *L, size_t count, size_t size) {
   return memset(lua_newuserdata(L, count * size), 0, count * size);
@@ -325,8 +338,12 @@ static int start_failed(lua_State *L, const nn_job *job, const char *what,
     return nn_fail(L, job->err, "%s %s: %s", what, label, job->argv[0]);
   if (job->step == NN_STEP_CWD)
     detail = lua_pushfstring(L, " \"%s\"", job->cwd ? job->cwd : job->base);
-  return nn_fail(L, job->err, "%s %s: %s%s", what, label, step_text(job->step),
-                 detail);
+  nn_fail(L, job->err, "%s %s: %s%s", what, label, step_text(job->step),
+          detail);
+  lua_pushfstring(L, "%s%s", lua_tostring(L, -2),
+                  step_advice(job->step, job->err));
+  lua_replace(L, -3);
+  return 3;
 }
 
 /* core.spawn(what, NS, job): starts a program; a netns.process. `job`, whose

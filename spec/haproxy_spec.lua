@@ -80,13 +80,26 @@ local function configure(name, edit)
   return path
 end
 
-local function per_thread(text)
-  local edited, count = text:gsub("\tlua%-load ", "\tlua-load-per-thread ")
+local function all_threads(text)
+  local edited, count = text:gsub("\tlua%-load%-per%-thread ", "\tlua-load ")
   assert.equal(1, count)
   return edited
 end
 
--- Starts haproxy; the process that serves, which has dropped all that it can.
+-- The process of haproxy that serves, and has dropped all that it can; not the
+-- old one.
+local function serving(where, old)
+  for _, pid in ipairs(where.front:pids()) do
+    if pid ~= old
+      and core.readlink(("/proc/%d/root"):format(pid)) == "/var/lib/haproxy"
+      and t.read(("/proc/%d/status"):format(pid)):find "\nCapPrm:%s*0+\n"
+    then
+      return pid
+    end
+  end
+end
+
+-- Starts haproxy; the process that serves.
 local function start(where, mode, edit)
   local command = ("exec %s PORT=%d haproxy %s -f %s")
     :format(env, PORT, mode, configure(where.name, edit))
@@ -102,13 +115,8 @@ local function start(where, mode, edit)
   assert(where.front:wait_listen(PORT, 30), process:log())
   local worker
   t.eventually(function()
-    for _, pid in ipairs(where.front:pids()) do
-      if core.readlink(("/proc/%d/root"):format(pid)) == "/var/lib/haproxy" then
-        worker = pid
-      end
-    end
-    return worker and t.read(("/proc/%d/status"):format(worker))
-      :find "\nCapPrm:%s*0+\n"
+    worker = serving(where)
+    return worker
       and #core.readdir(("/proc/%d/task"):format(worker)) >= THREADS
   end)
   return worker, process
@@ -183,8 +191,8 @@ describe("haproxy", function()
   t.guard(before_each, after_each)
 
   for title, edit in pairs {
-    ["one Lua for all threads"] = function(text) return text end,
-    ["a Lua for each thread"] = per_thread,
+    ["one Lua for all threads"] = all_threads,
+    ["a Lua for each thread"] = tostring,
   } do
     it_has("answers 10000 requests with " .. title, function()
       local where = lab()
@@ -212,7 +220,7 @@ describe("haproxy", function()
     it_has("asks " .. what .. ", without privilege or file system", function()
       local where = lab()
       serve(where, 80)
-      for _, edit in ipairs { tostring, per_thread } do
+      for _, edit in ipairs { tostring, all_threads } do
         local worker, process = start(where, mode, edit)
         local status, text = get(where, "/namespaces")
         assert.equal(200, status)
@@ -239,7 +247,7 @@ describe("haproxy", function()
 
   -- The server answers all the time: it is the other port that matters.
   for title, edit in pairs {
-    ["one Lua"] = tostring, ["a Lua for each thread"] = per_thread,
+    ["one Lua"] = all_threads, ["a Lua for each thread"] = tostring,
   } do
     it_has("has a server up while somebody listens inside, with " .. title,
       function()
@@ -259,20 +267,96 @@ describe("haproxy", function()
       end)
   end
 
-  it_has("loads past a leftover, and refuses what is not there", function()
+  it_has("loads past a leftover, and has a server down whose namespace is none",
+    function()
+      local where = lab()
+      local stale = t.name()
+      t.write(netns.run_dir .. "/" .. stale, "")
+      t.keep { close = function() assert(netns.delete(stale)) end }
+      for _, name in ipairs { stale, "none" } do
+        local _, process = start(where, "-W", function(text)
+          return (text:gsub("=[^=:]+:80\n", "=" .. name .. ":80\n", 1))
+        end)
+        local _, text = get(where, "/namespaces")
+        assert.equal(1, #json.decode(text))
+        t.eventually(function() return get(where, "/") == 503 end)
+        assert.matches(("app/inside=%s:80 is down: "):format(name),
+          process:log(), 1, true)
+        process:close()
+      end
+    end)
+
+  it_has("goes on when a namespace that it serves loses its name", function()
     local where = lab()
-    local stale = t.name()
-    t.write(netns.run_dir .. "/" .. stale, "")
-    t.keep { close = function() assert(netns.delete(stale)) end }
-    local _, process = start(where, "-W")
-    local _, text = get(where, "/namespaces")
-    assert.equal(1, #json.decode(text))
-    process:close()
+    serve(where, 80)
+    start(where, "-W")
+    t.eventually(function() return get(where, "/") == 200 end)
+    assert(netns.delete(where.name))
+    t.keep { close = function() -- for what deletes it at the end
+      assert(netns.attach(where.name, where.back)):close()
+    end }
+    assert.equal(200, (get(where, "/namespaces/" .. where.name)))
+    assert.equal(200, (get(where, "/")))
+  end)
+
+  it_has("refuses servers that are not described", function()
+    local where = lab()
+    local path = configure(where.name, function(text)
+      return (text:gsub("app/inside=[^\n]*", "app inside", 1))
+    end)
     local result = assert(where.front:capture({ "sh", "-c",
-      ("%s PORT=%d haproxy -db -f %s"):format(env, PORT, configure "none") },
+      ("%s PORT=%d haproxy -db -f %s"):format(env, PORT, path) },
       { timeout = 30, mounts = false }))
-    assert.is_nil(result.ok)
-    assert.matches("no such namespace: app/inside=none:80", result.stderr, 1,
-      true)
+    assert.is_false(result.ok)
+    assert.matches("NETNS_SERVERS wants BACKEND/SERVER=NAMESPACE:PORT, not app",
+      result.stderr, 1, true)
+  end)
+
+  -- Clients that connect for each request, until their standard input ends, and
+  -- then print how many answers of each status there were.
+  local CONNECTING = [[
+import collections, socket, sys, threading
+counts, lock, stop = collections.Counter(), threading.Lock(), threading.Event()
+def run():
+    while not stop.is_set():
+        answer = b""
+        try:
+            with socket.create_connection(("127.0.0.1", %d), 30) as s:
+                s.sendall(b"GET %s HTTP/1.0\r\n\r\n")
+                while part := s.recv(65536): answer += part
+        except OSError: continue # of a listener that closes
+        if answer:
+            with lock: counts[answer.split()[1].decode()] += 1
+threads = [threading.Thread(target=run) for _ in range(4)]
+for thread in threads: thread.start()
+sys.stdin.read()
+stop.set()
+for thread in threads: thread.join()
+print(*(f"{status}:{count}" for status, count in counts.items()))
+]]
+
+  -- The child serves before its parent, which has opened the sockets, has
+  -- ended, and it has no privilege for sockets of its own.
+  it_has("answers every request while it is reloaded as a daemon", function()
+    local where = lab()
+    serve(where, 80)
+    local worker = start(where, "-D")
+    local path = configure(where.name)
+    local client = t.keep(assert(where.front:spawn({ "python3", "-c",
+      CONNECTING:format(PORT, "/namespaces/" .. where.name) },
+      { log = true, stdin = "pipe", mounts = false })))
+    for _ = 1, 5 do
+      assert(where.front:exec({ "sh", "-c", ("exec %s PORT=%d "
+        .. "haproxy -D -f %s -sf %d"):format(env, PORT, path, worker) },
+        { mounts = false, stdout = "null", stderr = "null" }))
+      local old = worker
+      t.eventually(function()
+        worker = serving(where, old)
+        return worker and not t.runs(old)
+      end)
+    end
+    client.stdin:close()
+    assert(client:wait(60 * t.slow))
+    assert.matches("^200:%d+\n$", client:log())
   end)
 end)

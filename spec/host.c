@@ -202,6 +202,12 @@ static int host_drop(lua_State *L) {
   return 0;
 }
 
+/* host.chroot(path) */
+static int host_chroot(lua_State *L) {
+  need(chroot(luaL_checkstring(L, 1)) == 0 && chdir("/") == 0, "chroot");
+  return 0;
+}
+
 /* host.child(code): starts a child of the host's own that exits with that, a
    little later; its process id. */
 static int host_child(lua_State *L) {
@@ -290,7 +296,7 @@ static int host_meet(lua_State *L) {
 }
 
 static const luaL_Reg host[] = {{"execute", host_execute},
-                                {"drop", host_drop},
+                                {"drop", host_drop}, {"chroot", host_chroot},
                                 {"fork", host_fork}, {"child", host_child},
                                 {"wait", host_wait}, {"reaped", host_reaped},
                                 {"grow", host_grow}, {"shrink", host_shrink},

@@ -39,17 +39,23 @@ end
 
 -- The first call of a kind opens its socket in the namespace, which the handle
 -- keeps. So they go on working without privilege, and without a file system.
+-- A namespace that cannot be opened, because it is not there yet, has gone just
+-- now or is a leftover, is left out until haproxy is reloaded: nil, message.
 local function open(name)
-  local ns = netns.open(name)
-  if not ns then return nil end -- a leftover, say
-  assert(ns:links())
-  assert(ns:sockets { protocol = "tcp", state = "listen" })
-  return ns
+  local ns, message = netns.open(name)
+  local ok = ns ~= nil
+  if ok then ok, message = ns:links() end
+  if ok then
+    ok, message = ns:sockets { protocol = "tcp", state = "listen" }
+  end
+  if ok then return ns end
+  if ns then ns:close() end
+  return nil, message
 end
 
-local names, spaces = {}, {}
+local names, spaces, problems = {}, {}, {}
 for _, name in ipairs(assert(netns.names())) do
-  spaces[name] = open(name)
+  spaces[name], problems[name] = open(name)
   if spaces[name] then names[#names + 1] = name end
 end
 
@@ -102,17 +108,21 @@ local function inventory(path)
   local name = path:match "^/namespaces/([^/]+)$"
   if name then
     if not spaces[name] then return 404, { error = "no such namespace" } end
-    return 200, describe(name)
+    local ok, result = pcall(describe, name)
+    if not ok then return 500, { error = tostring(result) } end
+    return 200, result
   end
   if path ~= "/namespaces" then return 404, { error = "no such page" } end
   local list = {}
-  for i, each in ipairs(names) do list[i] = describe(each) end
+  for i, each in ipairs(names) do -- one that cannot be asked is no other's harm
+    local ok, result = pcall(describe, each)
+    list[i] = ok and result or { name = each, error = tostring(result) }
+  end
   return 200, list
 end
 
 core.register_service("netns", "http", function(applet)
-  local ok, status, value = pcall(inventory, applet.path)
-  if not ok then status, value = 500, { error = tostring(status) } end
+  local status, value = inventory(applet.path)
   local body = encode(value) .. "\n"
   applet:set_status(status)
   applet:add_header("content-type", "application/json")
@@ -124,29 +134,45 @@ end)
 -- The health of servers -------------------------------------------------------
 
 -- Has haproxy think of a server what is so: it is up while somebody listens on
--- its port, on whatever address.
+-- its port, on whatever address. While that cannot be found out it stays as it
+-- is, and the reason is logged once.
 local function watch(server, ns, port)
-  local was
+  local was, problem
   while true do
     local list, message =
       ns:sockets { protocol = "tcp", state = "listen", port = port }
-    local up = list and list[1] ~= nil
-    if not list then
-      core.Alert(message)
-    elseif up ~= was then
-      if up then server:check_force_up() else server:check_force_down() end
-      was = up
+    if list and (list[1] ~= nil) ~= was then
+      was = list[1] ~= nil
+      if was then server:check_force_up() else server:check_force_down() end
     end
+    message = not list and message or nil
+    if message and message ~= problem then core.Alert(message) end
+    problem = message
     core.msleep(PAUSE)
   end
 end
 
+-- A server whose namespace is missing is down.
 local function watch_server(text)
   local backend, server, name, port = text:match "^(.-)/(.-)=(.+):(%d+)$"
-  local ns = spaces[name or ""]
-  if not ns then error("no such namespace: " .. text, 0) end
+  if not backend then
+    error("NETNS_SERVERS wants BACKEND/SERVER=NAMESPACE:PORT, not " .. text, 0)
+  end
+  local ns = spaces[name]
+  if not ns then
+    core.Alert(("%s is down: %s"):format(netns.printable(text),
+      problems[name] or "there is no such namespace"))
+  end
   core.register_task(function()
-    watch(core.backends[backend].servers[server], ns, tonumber(port))
+    local there = core.backends[backend]
+    there = there and there.servers[server]
+    if not there then
+      core.Alert("there is no server " .. netns.printable(text))
+    elseif ns then
+      watch(there, ns, tonumber(port))
+    else
+      there:check_force_down()
+    end
   end)
 end
 

@@ -13,8 +13,9 @@
 -- never becomes equal to another.
 -- @module netns
 
+local core = require "netns.load" -- first: it says why there is none
+
 local check = require "netns.check"
-local core = require "netns.core"
 local ids = require "netns.ids"
 local links = require "netns.links"
 local names = require "netns.names"

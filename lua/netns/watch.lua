@@ -162,9 +162,12 @@ local Monitor = {}
 Monitor.__index = Monitor
 Monitor.__name = "netns.link_monitor"
 
--- self.known.link  index -> link, as it was reported last
--- self.known.addr  key -> address
--- self.behind      true if events were lost, and it was not yet looked what is
+-- self.known.link   index -> link, as it was reported last
+-- self.known.addr   key -> address
+-- self.known.route  key -> text -> route: those that were reported; the kernel
+--                   may have removed some without a word
+-- self.behind       true if events were lost, and the objects that there are
+--                   were not yet compared with those that are known
 
 local function emit(self, action, what, object)
   local event = { action = action, type = what }
@@ -200,7 +203,7 @@ local RUNNING = {
   stats = true, valid_life_time = true, preferred_life_time = true,
 }
 
--- Notes how an object is; true if it had another name before.
+-- Notes how an object is.
 local function note(self, what, object, except)
   local known, key = self.known[what], key_of(what, object)
   local before = known[key]
@@ -209,7 +212,6 @@ local function note(self, what, object, except)
     emit(self, "add", what, object)
   elseif not equal(before, object, except) then
     emit(self, "change", what, object)
-    return before.name ~= object.name
   end
 end
 
@@ -229,6 +231,94 @@ local function forget_missing(self, what, list)
   for _, key in ipairs(missing) do forget(self, what, key) end
 end
 
+-- The kernel names the link of an address or a route by its index. Gives an
+-- object the name that the link has in `links`, else now, and leaves the index
+-- if there is none: true, or nil, message, errno if that is not known.
+local function name_link(self, object, links)
+  local index = object.link
+  if type(index) ~= "number" then return true end
+  local link, message, errno = links[index]
+  if not link then
+    link, message, errno = core.net_look(self.query, index)
+    if link == nil then return nil, message, errno end
+  end
+  if link then object.link = link.name end
+  return true
+end
+
+-- The text of a value but for what changes without an event: of equal routes it
+-- is equal.
+local CHANGING = { dead = true, linkdown = true, expires = true }
+
+local function text_of(value)
+  if type(value) ~= "table" then return tostring(value) end
+  local texts = {}
+  for key, field in pairs(value) do
+    if not CHANGING[key] then
+      texts[#texts + 1] = tostring(key) .. "=" .. text_of(field)
+    end
+  end
+  table.sort(texts)
+  return "{" .. table.concat(texts, " ") .. "}"
+end
+
+-- What the routes that take each other's place have in common.
+local function place_of(route)
+  return ("%s %s %s %s %s %s"):format(route.family, route.table, route.to,
+    route.from or "", route.tos or "", route.metric or "")
+end
+
+-- The place and the text of a route as the kernel sends it, which stay when
+-- links get other names; then it gets those.
+local function take_route(self, route, links)
+  local place, text = place_of(route), text_of(route)
+  if type(route.link) == "number" then route.index = route.link end
+  local ok, message, errno = name_link(self, route, links)
+  for _, hop in ipairs(route.nexthops or {}) do
+    if ok then ok, message, errno = name_link(self, hop, links) end
+  end
+  if not ok then return nil, message, errno end
+  return place, text
+end
+
+-- Remembers what an event means for the routes in one place.
+local function note_route(self, action, route, place, text)
+  local known = self.known.route
+  local there = known[place] or {}
+  if action == "delete" then
+    there[text] = nil
+  elseif action == "change" then
+    there = { [text] = route } -- which of several it replaces is not known
+  else
+    there[text] = route
+  end
+  known[place] = next(there) and there
+end
+
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+-- Reports the routes that are not there any more. What is left in their place
+-- is forgotten, too, so that it is reported after it: a listener may know of
+-- one route in a place only.
+local function forget_missing_routes(self, there)
+  local known = self.known.route
+  for _, place in ipairs(sorted_keys(known)) do
+    local now, gone = there[place] or {}, false
+    for _, text in ipairs(sorted_keys(known[place])) do
+      if not now[text] then
+        gone = true
+        emit(self, "delete", "route", known[place][text])
+      end
+    end
+    if gone then known[place] = nil end
+  end
+end
+
 -- What there is: an array for each of `...`.
 local function fetch(self, ...)
   local lists = {}
@@ -241,40 +331,128 @@ local function fetch(self, ...)
   return lists
 end
 
--- Reports how that differs from what is known: an address goes before its link,
--- and comes after it.
+-- Gives what is listed the names of the links that are listed. The routes are
+-- returned by their places and texts, and in the order of the kernel.
+local function name_links(self, lists)
+  local links, order, places = {}, {}, {}
+  for _, link in ipairs(lists.link) do links[link.index] = link end
+  for _, addr in ipairs(lists.addr) do
+    local ok, message, errno = name_link(self, addr, links)
+    if not ok then return nil, message, errno end
+  end
+  for i, route in ipairs(lists.route or {}) do
+    local place, text, errno = take_route(self, route, links)
+    if not place then return nil, text, errno end
+    places[place] = places[place] or {}
+    places[place][text] = route
+    order[i] = { place = place, text = text, route = route }
+  end
+  return places, order
+end
+
+-- Reports how the objects that there are differ from those that are known: a
+-- route goes before its address, that before its link, and they come after it.
 local function compare(self, lists)
+  local places, order, errno = name_links(self, lists)
+  if not places then return nil, order, errno end
+  if lists.route then forget_missing_routes(self, places) end
   forget_missing(self, "addr", lists.addr)
   forget_missing(self, "link", lists.link)
   for _, link in ipairs(lists.link) do note(self, "link", link, RUNNING) end
   for _, addr in ipairs(lists.addr) do note(self, "addr", addr, RUNNING) end
-  for _, route in ipairs(lists.route or {}) do
-    emit(self, "add", "route", route)
+  for _, it in ipairs(order) do
+    local there = self.known.route[it.place]
+    if not (there and there[it.text]) then
+      emit(self, "add", "route", it.route)
+      note_route(self, "add", it.route, it.place, it.text)
+    end
   end
+  return true
 end
 
 -- The first end of a veth is told before it has another, and then no more. The
 -- kernel answers when it has.
 local function complete(self, object)
   if object.peer_index ~= 0 then return object end
-  return core.net_look(self.query, object.index) or object
+  local link, message, errno = core.net_look(self.query, object.index)
+  if link == nil then return nil, message, errno end
+  return link or object
 end
 
--- Makes out what an event means. When a link has another name now, the kernel
--- does not tell of all that name it. When it has gone by now, there is only its
--- index, but its name is known here.
+-- Whether a value, or one in a table, is this name.
+local function mentions(value, name)
+  if type(value) ~= "table" then return value == name end
+  for _, field in pairs(value) do
+    if mentions(field, name) then return true end
+  end
+  return false
+end
+
+-- Reports how a link is now, unless it has gone.
+local function look_at(self, index)
+  local link, message, errno = core.net_look(self.query, index)
+  if link == nil then return nil, message, errno end
+  if link then note(self, "link", link, COUNTERS) end
+  return true
+end
+
+-- When a link has another name the kernel does not tell of all that name it:
+-- its addresses, and links on it.
+local function spread_name(self, link, old)
+  for _, index in ipairs(sorted_keys(self.known.link)) do
+    if index ~= link.index and mentions(self.known.link[index], old) then
+      local ok, message, errno = look_at(self, index)
+      if not ok then return nil, message, errno end
+    end
+  end
+  for _, key in ipairs(sorted_keys(self.known.addr)) do
+    local addr = self.known.addr[key]
+    if addr.index == link.index then
+      local renamed = {}
+      for name, value in pairs(addr) do renamed[name] = value end
+      renamed.link = link.name
+      note(self, "addr", renamed, COUNTERS)
+    end
+  end
+  return true
+end
+
+-- Makes out what an event of a link means.
+local function apply_link(self, action, link)
+  if action == "look" then return look_at(self, link.index) end
+  if action == "delete" then
+    forget(self, "link", link.index)
+    return true
+  end
+  -- of what has gone by now there is only the index, but its name is known here
+  local other = self.known.link[link.link]
+  if other then link.link = other.name end
+  local before = self.known.link[link.index]
+  local whole, message, errno = complete(self, link)
+  if not whole then return nil, message, errno end
+  note(self, "link", whole, COUNTERS)
+  if before and before.name ~= whole.name then
+    return spread_name(self, whole, before.name)
+  end
+  return true
+end
+
+-- The same of any event.
 local function apply(self, action, what, object)
-  local link =
-    self.known.link[what == "addr" and object.index or object.link]
-  if link then object.link = link.name end
+  if what == "link" then return apply_link(self, action, object) end
   if what == "route" then
+    local place, text, errno = take_route(self, object, self.known.link)
+    if not place then return nil, text, errno end
+    note_route(self, action, object, place, text)
     emit(self, action, what, object)
-  elseif action == "delete" then
+    return true
+  end
+  local ok, message, errno = name_link(self, object, self.known.link)
+  if not ok then return nil, message, errno end
+  if action == "delete" then
     forget(self, what, key_of(what, object))
-  elseif note(self, what, complete(self, object), COUNTERS) then
-    local lists, message, errno = fetch(self, "link", "addr")
-    if not lists then return nil, message, errno end
-    compare(self, lists)
+  else
+    note(self, what, object, COUNTERS)
   end
   return true
 end
@@ -301,9 +479,11 @@ local function drain(self)
   local lists, message
   lists, message, errno = fetch(self, "link", "addr", "route")
   if not lists then return nil, message, errno end
-  self.behind = false
   emit(self, "resync")
-  compare(self, lists)
+  local ok
+  ok, message, errno = compare(self, lists)
+  if not ok then return nil, message, errno end
+  self.behind = false
   return true
 end
 
@@ -357,7 +537,8 @@ local function start(self, ns, opts)
   lists, message, errno =
     fetch(self, "link", "addr", opts.existing and "route" or nil)
   if not lists then return nil, message, errno end
-  compare(self, lists)
+  ok, message, errno = compare(self, lists)
+  if not ok then return nil, message, errno end
   if not opts.existing then queue.init(self) end
   queue.signal(self)
   return true
@@ -373,13 +554,14 @@ end
 -- kernel does not announce comes with the next event of the same object: the
 -- alias of a link that is down, the place of a veth's other end. When the
 -- kernel dropped events, a `"resync"` tells so, and what follows brings the
--- listener up to date with all links and addresses, as they are then; but for
--- lifetimes of addresses that were changed meanwhile.
+-- listener up to date with all objects, as they are then; but for lifetimes of
+-- addresses that were changed meanwhile.
 --
--- Routes are not remembered, so of these it tells what the kernel tells, of all
--- tables: one may be told twice, and IPv4 routes that go with their link or
--- their address go without a word. After a `"resync"` every route that is there
--- follows as an `"add"`: who keeps routes forgets those he has when it comes.
+-- Events of routes, of all tables, are those of the kernel: one may come twice,
+-- and the kernel removes IPv4 routes with their link or their address without a
+-- word. After a `"resync"` those that have gone are reported as `"delete"`, and
+-- those that were not reported yet as `"add"`. The `link` of a route has the
+-- name that it had at the time of the event; its `index` stays the same.
 -- @function netns.monitor_links
 -- @param NS
 -- @tparam[opt] table opts `existing=true`: first reports what is there, without
@@ -393,7 +575,8 @@ function watch.monitor_links(NS, opts)
   opts = check.options("monitor_links", opts,
     { existing = "boolean", timeout = "seconds" })
   local self = queue.init(setmetatable({
-    timeout = opts.timeout, known = { link = {}, addr = {} }, behind = false,
+    timeout = opts.timeout, known = { link = {}, addr = {}, route = {} },
+    behind = false,
   }, Monitor))
   local ok, message, errno = inside(NS, "monitor_links", function(ns)
     return start(self, ns, opts)

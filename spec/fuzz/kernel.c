@@ -41,7 +41,7 @@ void fuzz_fail(const char *format, ...) {
 
 ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
 ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags,
-                        struct sockaddr *from, socklen_t *len);
+                        struct sockaddr *from, socklen_t *room);
 int __wrap_ioctl(int fd, unsigned long what, void *arg);
 int __real_ioctl(int fd, unsigned long what, void *arg);
 
@@ -87,8 +87,8 @@ static size_t answer(struct nlmsghdr *answer) {
 /* What is behind the answer is not to be read. The sender's port stays 0, as
    the caller has set it: that of the kernel. */
 ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags,
-                        struct sockaddr *from, socklen_t *len) {
-  (void)fd, (void)flags, (void)from, (void)len;
+                        struct sockaddr *from, socklen_t *room) {
+  (void)fd, (void)flags, (void)from, (void)room;
   if (request.nlmsg_type == 0) {
     errno = EAGAIN;
     return -1;
